@@ -1,0 +1,163 @@
+"""The company: consistency boundary of everything else, with its settings and policies."""
+
+from collections.abc import Iterator
+from typing import Annotated, assert_never
+
+from pydantic import Field
+
+from domain.decider import Context, Decider, Kind, Refusal
+from domain.maintenance import MaintenanceType
+from domain.model import (
+    ADMINS,
+    Command,
+    CompanyId,
+    Currency,
+    Email,
+    Event,
+    Id,
+    Name,
+    Reason,
+    Role,
+    State,
+    TaxId,
+    Value,
+    Zone,
+)
+from domain.user import UserAddedToCompany
+
+company_suspended = Refusal("company-suspended", Kind.CONFLICT, "The company is suspended and takes no commands.")
+
+
+class CategoryInterval(Value):
+    """How often machines of a category are serviced."""
+
+    category_id: Id
+    days: Annotated[int, Field(ge=1, le=3660)]
+
+
+class MaintenancePolicy(Value):
+    """What the company asks of maintenance: notice, open jobs per machine, who may schedule, service intervals."""
+
+    minimum_notice_days: Annotated[int, Field(ge=0, le=365)] = 0
+    maximum_open_jobs: Annotated[int, Field(ge=1, le=100)] = 20
+    types_for_managers: tuple[MaintenanceType, ...] = ()
+    intervals: Annotated[tuple[CategoryInterval, ...], Field(max_length=200)] = ()
+
+    def interval_days(self, category_id: str) -> int | None:
+        return next((entry.days for entry in self.intervals if entry.category_id == category_id), None)
+
+
+class CompanyCreated(Event):
+    company_id: CompanyId
+    name: Name
+    time_zone: Zone
+    currency: Currency
+    tax_id: TaxId | None = None
+
+
+class MaintenancePolicyUpdated(Event):
+    company_id: CompanyId
+    policy: MaintenancePolicy
+
+
+class CompanySuspended(Event):
+    company_id: CompanyId
+    reason: Reason
+
+
+class CompanyReactivated(Event):
+    company_id: CompanyId
+
+
+CompanyEvent = CompanyCreated | MaintenancePolicyUpdated | CompanySuspended | CompanyReactivated
+
+
+class Company(State):
+    time_zone: str = "UTC"
+    currency: str = ""
+    suspended: bool = False
+    policy: MaintenancePolicy = MaintenancePolicy()
+
+
+def evolve(firm: Company, event: CompanyEvent) -> Company:
+    match event:
+        case CompanyCreated(time_zone=zone, currency=currency):
+            return firm.but(time_zone=zone, currency=currency)
+        case MaintenancePolicyUpdated(policy=policy):
+            return firm.but(policy=policy)
+        case CompanySuspended():
+            return firm.but(suspended=True)
+        case CompanyReactivated():
+            return firm.but(suspended=False)
+        case _:
+            assert_never(event)
+
+
+company = Decider("company", key="company_id", path="companies", initial=Company(), evolve=evolve)
+
+
+class FirstAdmin(Value):
+    """The person who administers a new company."""
+
+    user_id: Id
+    name: Name
+    email: Email
+
+
+class CreateCompany(Command):
+    """Open a company under a readable id that never changes, with its first admin."""
+
+    company_id: CompanyId
+    name: Name
+    time_zone: Zone
+    currency: Currency
+    admin: FirstAdmin
+    tax_id: TaxId | None = None
+
+
+@company.creates(operators=True)
+def create_company(
+    firm: Company, cmd: CreateCompany, context: Context
+) -> Iterator[CompanyCreated | UserAddedToCompany]:
+    yield CompanyCreated(**{k: v for k, v in dict(cmd).items() if k != "admin"})
+    yield UserAddedToCompany(**dict(cmd.admin), roles=(Role.ADMIN,))
+
+
+class UpdateMaintenancePolicy(Command):
+    """Replace the company's maintenance policy."""
+
+    company_id: CompanyId
+    policy: MaintenancePolicy
+
+
+@company.decides(ADMINS)
+def update_maintenance_policy(
+    firm: Company, cmd: UpdateMaintenancePolicy, context: Context
+) -> Iterator[MaintenancePolicyUpdated]:
+    if cmd.policy != firm.policy:
+        yield MaintenancePolicyUpdated(**dict(cmd))
+
+
+class SuspendCompany(Command):
+    """Stop all commands of a company but its reactivation."""
+
+    company_id: CompanyId
+    reason: Reason
+
+
+@company.decides(operators=True)
+def suspend_company(firm: Company, cmd: SuspendCompany, context: Context) -> Iterator[CompanySuspended]:
+    if not firm.suspended:
+        yield CompanySuspended(**dict(cmd))
+
+
+class ReactivateCompany(Command):
+    """Let a suspended company go on."""
+
+    company_id: CompanyId
+
+
+@company.decides(operators=True)
+def reactivate_company(firm: Company, cmd: ReactivateCompany, context: Context) -> Iterator[CompanyReactivated]:
+    if firm.suspended:
+        yield CompanyReactivated(**dict(cmd))

@@ -1,0 +1,195 @@
+"""One aggregate type: its initial state, `evolve`, one rule per command, and the values it claims in its company.
+
+From a decider follow topic, Kafka key, URL, schema and permission name; nothing is registered twice.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_type_hints
+from uuid import UUID
+
+from domain.model import Command, Event, Role, State
+
+TYPE_PREFIX = "com.bitcorp.erp"
+
+S = TypeVar("S", bound=State)
+Decide = TypeVar("Decide", bound=Callable[..., Iterator[Event]])
+
+
+class Kind(StrEnum):
+    """What sort of no a refusal is; the API turns it into a status (422, 403, 404, 409, 412)."""
+
+    INVALID = "invalid"
+    FORBIDDEN = "forbidden"
+    MISSING = "missing"
+    CONFLICT = "conflict"
+    STALE = "stale"
+
+
+class Rejected(Exception):
+    """The business's no, with a stable code."""
+
+    def __init__(self, refusal: "Refusal", detail: str = "", errors: tuple[dict[str, str], ...] = ()) -> None:
+        super().__init__(f"{refusal.code}: {detail or refusal.meaning}")
+        self.refusal = refusal
+        self.code = refusal.code
+        self.detail = detail or refusal.meaning
+        self.errors = errors
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A stable rejection code, declared beside the rule that uses it: `raise equipment_retired()`."""
+
+    code: str
+    kind: Kind
+    meaning: str
+
+    known: ClassVar[dict[str, "Refusal"]] = {}
+
+    def __post_init__(self) -> None:
+        if self.known.setdefault(self.code, self) != self:
+            raise ValueError(f"rejection code {self.code!r} is declared twice")
+
+    def __call__(self, detail: str = "", errors: tuple[dict[str, str], ...] = ()) -> Rejected:
+        return Rejected(self, detail, errors)
+
+
+def kebab(name: str) -> str:
+    """`ScheduleMaintenance` -> `schedule-maintenance`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
+
+
+class Context(Protocol):
+    """What a rule may know beside its state and command. Pure: the same log gives the same answers."""
+
+    @property
+    def company_id(self) -> str: ...
+    @property
+    def actor(self) -> "Actor": ...
+    @property
+    def command_id(self) -> UUID: ...
+    @property
+    def roles(self) -> frozenset[Role]:
+        """Roles of the acting user; empty for operators and systems."""
+
+    @property
+    def now(self) -> datetime: ...
+    @property
+    def today(self) -> date:
+        """The calendar day of `now` in the company's zone."""
+
+    def read(self, decider: "Decider[S]", aggregate_id: str) -> S:
+        """State of another aggregate of the company; the initial state where there is none."""
+
+    def exists(self, decider: "Decider[Any]", aggregate_id: str) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who sends a command: `user:<id>`, `key:<id>`, `system:<agent>` or `operator:<id>`."""
+
+    kind: str
+    id: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Actor":
+        """Raises ValueError for anything but `<kind>:<id>` of a known kind."""
+        found = re.fullmatch(r"(user|key|system|operator):([A-Za-z0-9][A-Za-z0-9._-]{0,63})", text)
+        if found is None:
+            raise ValueError("an actor is user:<id>, key:<id>, system:<agent> or operator:<id>")
+        return cls(found[1], found[2])
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+
+@dataclass(frozen=True)
+class Rule(Generic[S]):
+    """One command of an aggregate with the function that decides it and the roles that may send it."""
+
+    decider: "Decider[S]"
+    command: type[Command]
+    decide: Callable[[S, Any, Context], Iterable[Event]]
+    creates: bool
+    roles: frozenset[Role]
+    operators: bool
+
+    @property
+    def verb(self) -> str:
+        """`RetireEquipment` -> `retire`, `ScheduleMaintenance` -> `schedule-maintenance`."""
+        return kebab(self.command.__name__).removesuffix(f"-{self.decider.name}")
+
+    @property
+    def permission(self) -> str:
+        return f"{self.decider.name}.{self.verb}"
+
+    @property
+    def type(self) -> str:
+        return wire_type(self.decider, self.command)
+
+    @property
+    def summary(self) -> str:
+        return (self.command.__doc__ or "").strip().partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Claim(Generic[S]):
+    """A value that only one aggregate of the company may hold: derived from state, so a fold restores it."""
+
+    kind: str
+    of: Callable[[S], str | None]
+    taken: Refusal
+
+
+@dataclass
+class Decider(Generic[S]):
+    """`evolve` folds an event into the state and never refuses; rules are added by `decides` and `creates`."""
+
+    name: str
+    key: str
+    path: str
+    initial: S
+    evolve: Callable[[S, Any], S]
+    claims: tuple[Claim[S], ...] = ()
+    state_version: int = 1
+    rules: dict[type[Command], Rule[S]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def events(self) -> tuple[type[Event], ...]:
+        """The event classes of `evolve`'s second parameter, which is annotated with their union."""
+        hints = list(get_type_hints(self.evolve).values())
+        return get_args(hints[1]) or (hints[1],)
+
+    @property
+    def unknown(self) -> Refusal:
+        return Refusal(f"{self.name}-unknown", Kind.MISSING, f"There is no such {self.name} in the company.")
+
+    @property
+    def exists(self) -> Refusal:
+        return Refusal(f"{self.name}-exists", Kind.CONFLICT, f"The id belongs to another {self.name} already.")
+
+    def creates(self, roles: frozenset[Role] = frozenset(), *, operators: bool = False) -> Callable[[Decide], Decide]:
+        """The rule of the command that brings the aggregate into being."""
+        return self._rule(creates=True, roles=roles, operators=operators)
+
+    def decides(self, roles: frozenset[Role] = frozenset(), *, operators: bool = False) -> Callable[[Decide], Decide]:
+        """The rule of a command on an aggregate that exists, found by the annotation of its second parameter."""
+        return self._rule(creates=False, roles=roles, operators=operators)
+
+    def _rule(self, *, creates: bool, roles: frozenset[Role], operators: bool) -> Callable[[Decide], Decide]:
+        def add(decide: Decide) -> Decide:
+            command = list(get_type_hints(decide).values())[1]
+            self.rules[command] = Rule(self, command, decide, creates, roles, operators)
+            return decide
+
+        return add
+
+
+def wire_type(decider: Decider[Any], message: type[Command] | type[Event]) -> str:
+    """`com.bitcorp.erp.<aggregate>.<kebab-name>.v<n>`."""
+    return f"{TYPE_PREFIX}.{decider.name}.{kebab(message.__name__)}.v{message.version}"

@@ -1,0 +1,287 @@
+"""How a command is decided against the state of one partition: checks that hold for all, the rule, the fold.
+
+Pure: no clock, no I/O. The same stored records, request and time give byte-equal changes whoever decides.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from domain import BY_NAME, HOMES, RULES
+from domain.company import ReactivateCompany, company, company_suspended
+from domain.decider import Actor, Decider, Kind, Refusal, Rule
+from domain.model import Event, Role, State, day_in
+from domain.user import user
+
+invalid = Refusal("invalid", Kind.INVALID, "The command is not well formed.")
+actor_unknown = Refusal("actor-unknown", Kind.FORBIDDEN, "The actor is not an active user of the company.")
+forbidden = Refusal("forbidden", Kind.FORBIDDEN, "The actor's roles do not permit this command.")
+version_conflict = Refusal("version-conflict", Kind.STALE, "The aggregate has moved since the sender saw it.")
+too_large = Refusal("too-large", Kind.INVALID, "The command's records exceed 1 MiB.")
+
+S = TypeVar("S", bound=State)
+NO_CHAIN = bytes(32)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One command as it reached the lane, its data still in bytes."""
+
+    id: UUID
+    type: str
+    company_id: str
+    aggregate_id: str
+    actor: Actor
+    data: bytes
+    now: datetime
+    expected_version: int | None = None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One event that a command led to, with its aggregate and that aggregate's new version."""
+
+    decider: Decider[Any]
+    aggregate_id: str
+    version: int
+    event: Event
+
+
+@dataclass(frozen=True)
+class Versioned:
+    """An aggregate as stored: version 0 is one that does not exist."""
+
+    version: int
+    state: Any
+
+
+def aggregate_key(company_id: str, aggregate: str, aggregate_id: str) -> str:
+    return f"{company_id}/{aggregate}/{aggregate_id}"
+
+
+def claim_key(company_id: str, aggregate: str, kind: str, value: str) -> str:
+    return f"{company_id}/~claim/{aggregate}.{kind}/{value}"
+
+
+def chain_key(company_id: str) -> str:
+    return f"{company_id}/~chain"
+
+
+def command_key(company_id: str, command_id: UUID) -> str:
+    return f"{company_id}/~command/{command_id}"
+
+
+class Book:
+    """The state of one partition as a command sees it: changes not yet stored, over stored records.
+
+    `stored` gives the bytes under a key or None. `changes` maps keys to new bytes, None for a deletion.
+    """
+
+    def __init__(self, stored: Callable[[str], bytes | None]) -> None:
+        self._stored = stored
+        self._decoded: dict[str, Versioned] = {}
+        self.changes: dict[str, bytes | None] = {}
+
+    def get(self, key: str) -> bytes | None:
+        return self.changes[key] if key in self.changes else self._stored(key)
+
+    def put(self, key: str, value: bytes | None) -> None:
+        self.changes[key] = value
+
+    def aggregate(self, company_id: str, decider: Decider[Any], aggregate_id: str) -> Versioned:
+        key = aggregate_key(company_id, decider.name, aggregate_id)
+        found = self._decoded.get(key)
+        if found is None:
+            record = self.get(key)
+            found = decode_aggregate(decider, record) if record else Versioned(0, decider.initial)
+            self._decoded[key] = found
+        return found
+
+    def fold(self, company_id: str, events: list[tuple[str, Event]]) -> list[Fact]:
+        """Fold events of one command into their aggregates; raises the claim's refusal and changes nothing if a
+        value is taken."""
+        after: dict[str, tuple[Decider[Any], str, Versioned]] = {}
+        facts = []
+        for aggregate_id, event in events:
+            decider = HOMES[type(event)]
+            key = aggregate_key(company_id, decider.name, aggregate_id)
+            before = after[key][2] if key in after else self.aggregate(company_id, decider, aggregate_id)
+            now = Versioned(before.version + 1, decider.evolve(before.state, event))
+            after[key] = (decider, aggregate_id, now)
+            facts.append(Fact(decider, aggregate_id, now.version, event))
+        claims = dict(self._claims(company_id, after))
+        for key, (decider, _, versioned) in after.items():
+            self._decoded[key] = versioned
+            self.changes[key] = encode_aggregate(decider, versioned)
+        self.changes.update(claims)
+        return facts
+
+    def _claims(
+        self, company_id: str, after: Mapping[str, tuple[Decider[Any], str, Versioned]]
+    ) -> Iterator[tuple[str, bytes | None]]:
+        wanted: dict[str, str] = {}
+        for decider, aggregate_id, versioned in after.values():
+            before = self.aggregate(company_id, decider, aggregate_id).state
+            for claim in decider.claims:
+                old, new = claim.of(before), claim.of(versioned.state)
+                if new == old:
+                    continue
+                if old is not None:
+                    yield claim_key(company_id, decider.name, claim.kind, old), None
+                if new is not None:
+                    key = claim_key(company_id, decider.name, claim.kind, new)
+                    owner = self.get(key)
+                    if (owner is not None and owner.decode() != aggregate_id) or wanted.get(
+                        key, aggregate_id
+                    ) != aggregate_id:
+                        raise claim.taken()
+                    wanted[key] = aggregate_id
+                    yield key, aggregate_id.encode()
+
+
+def encode_aggregate(decider: Decider[Any], versioned: Versioned) -> bytes:
+    """`<state version> <aggregate version> <state as JSON>`."""
+    state = versioned.state.model_dump_json(exclude_defaults=True).encode()
+    return b"%d %d %s" % (decider.state_version, versioned.version, state)
+
+
+def decode_aggregate(decider: Decider[Any], record: bytes) -> Versioned:
+    _, version, state = record.split(b" ", 2)
+    return Versioned(int(version), type(decider.initial).model_validate_json(state))
+
+
+def state_version_of(record: bytes) -> int:
+    return int(record.split(b" ", 1)[0])
+
+
+def decider_of(key: str) -> Decider[Any] | None:
+    """The decider whose state is stored under `key`; None for claims, chains, remembered commands and heads."""
+    parts = key.split("/", 2)
+    return BY_NAME.get(parts[1]) if len(parts) == 3 else None
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """The rule's view of the world: see `domain.decider.Context`."""
+
+    book: Book
+    request: Request
+    roles: frozenset[Role]
+
+    @property
+    def company_id(self) -> str:
+        return self.request.company_id
+
+    @property
+    def actor(self) -> Actor:
+        return self.request.actor
+
+    @property
+    def command_id(self) -> UUID:
+        return self.request.id
+
+    @property
+    def now(self) -> datetime:
+        return self.request.now
+
+    @property
+    def today(self) -> date:
+        return day_in(self.read(company, self.company_id).time_zone, self.now)
+
+    def read(self, decider: Decider[S], aggregate_id: str) -> S:
+        state: S = self.book.aggregate(self.company_id, decider, aggregate_id).state
+        return state
+
+    def exists(self, decider: Decider[Any], aggregate_id: str) -> bool:
+        return self.book.aggregate(self.company_id, decider, aggregate_id).version > 0
+
+
+def decide(request: Request, book: Book) -> list[Fact]:
+    """The events that the command leads to, folded into the book. Raises Rejected and leaves the book as it was."""
+    rule = RULES.get(request.type)
+    if rule is None:
+        raise invalid(f"There is no command type {request.type!r}.", ({"field": "ce_type", "code": "unknown"},))
+    command = _parse(rule, request)
+    _check_company(rule, request, book)
+    roles = _check_actor(rule, request, book)
+    target = book.aggregate(request.company_id, rule.decider, request.aggregate_id)
+    if target.version == 0 and not rule.creates:
+        raise rule.decider.unknown()
+    if request.expected_version is not None and request.expected_version != target.version:
+        raise version_conflict(
+            f"The {rule.decider.name} is at version {target.version}, not {request.expected_version}."
+        )
+    if target.version > 0 and rule.creates:
+        raise rule.decider.exists()
+    context = Deciding(book, request, roles)
+    events = [_timed(event, request.now) for event in rule.decide(target.state, command, context)]
+    return book.fold(request.company_id, [(getattr(event, HOMES[type(event)].key), event) for event in events])
+
+
+def _timed(event: Event, now: datetime) -> Event:
+    return event if event.effective_at else event.model_copy(update={"effective_at": now})
+
+
+def _parse(rule: Rule[Any], request: Request) -> Any:
+    try:
+        command = rule.command.model_validate_json(request.data)
+    except ValidationError as fault:
+        raise invalid("Some fields are wrong.", field_errors(fault)) from fault
+    named = getattr(command, rule.decider.key)
+    if named != request.aggregate_id:
+        raise invalid(
+            f"The subject names {request.aggregate_id!r}, the data {named!r}.",
+            ({"field": rule.decider.key, "code": "differs-from-subject", "detail": "must equal the id in ce_subject"},),
+        )
+    if rule.decider is company and named != request.company_id:
+        raise invalid(
+            "The company is another than the message's key.",
+            ({"field": rule.decider.key, "code": "differs-from-key", "detail": "must equal the message's key"},),
+        )
+    return command
+
+
+def field_errors(fault: ValidationError) -> tuple[dict[str, str], ...]:
+    """Every wrong field with a JSON pointer, a code and a sentence."""
+    return tuple(
+        {
+            "field": ".".join(map(str, error["loc"])) or "(body)",
+            "pointer": "".join(f"/{part}" for part in error["loc"]),
+            "code": error["type"].replace("_", "-"),
+            "detail": error["msg"],
+        }
+        for error in fault.errors(include_url=False, include_input=False, include_context=False)
+    )
+
+
+def _check_company(rule: Rule[Any], request: Request, book: Book) -> None:
+    firm = book.aggregate(request.company_id, company, request.company_id)
+    if rule.decider is company and rule.creates:
+        return
+    if firm.version == 0:
+        raise company.unknown()
+    if firm.state.suspended and rule.command is not ReactivateCompany:
+        raise company_suspended()
+
+
+def _check_actor(rule: Rule[Any], request: Request, book: Book) -> frozenset[Role]:
+    """Roles of the acting user; raises where the actor is unknown or not permitted."""
+    if request.actor.kind == "operator":
+        if not rule.operators:
+            raise forbidden("Operators open, suspend and reactivate companies, and nothing else.")
+        return frozenset()
+    if request.actor.kind != "user":
+        raise actor_unknown(f"No {request.actor.kind} actor may send this command.")
+    person = book.aggregate(request.company_id, user, request.actor.id)
+    if person.version == 0 and rule.operators:
+        raise forbidden()
+    if not person.state.active:
+        raise actor_unknown()
+    roles = frozenset(person.state.roles)
+    if not roles & rule.roles:
+        raise forbidden(f"{rule.permission} needs one of: {', '.join(sorted(rule.roles)) or 'an operator'}.")
+    return roles

@@ -1,0 +1,475 @@
+"""A machine of a company: its life from purchase to retirement, with maintenance jobs and assignment."""
+
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Annotated, Literal, assert_never
+from uuid import uuid5
+
+from pydantic import Field
+
+from domain.category import category
+from domain.company import company
+from domain.decider import Claim, Context, Decider, Kind, Refusal
+from domain.maintenance import MaintenanceType
+from domain.model import (
+    EVERYBODY,
+    MANAGERS,
+    Command,
+    Day,
+    Event,
+    Id,
+    Instant,
+    Money,
+    Name,
+    Reason,
+    SerialNumber,
+    ShortText,
+    State,
+    Text,
+    Value,
+    day_in,
+)
+from domain.user import user
+
+serial_number_taken = Refusal(
+    "serial-number-taken", Kind.CONFLICT, "Another machine of the company carries this serial number."
+)
+equipment_retired = Refusal("equipment-retired", Kind.CONFLICT, "The machine is retired.")
+equipment_assigned = Refusal("equipment-assigned", Kind.CONFLICT, "The machine is assigned; return it first.")
+equipment_not_assigned = Refusal("equipment-not-assigned", Kind.CONFLICT, "The machine is not assigned.")
+equipment_not_active = Refusal("equipment-not-active", Kind.CONFLICT, "Only an ACTIVE machine can be assigned.")
+assignee_unknown = Refusal("assignee-unknown", Kind.CONFLICT, "The assignee is not an active user of the company.")
+technician_unknown = Refusal(
+    "technician-unknown", Kind.CONFLICT, "The technician named is not an active user of the company."
+)
+service_before_purchase = Refusal(
+    "service-before-purchase", Kind.INVALID, "The machine cannot be in service before it was purchased."
+)
+date_in_past = Refusal("date-in-past", Kind.CONFLICT, "The date has passed in the company's time zone.")
+notice_too_short = Refusal("notice-too-short", Kind.CONFLICT, "The company's policy asks for more notice.")
+too_many_open_jobs = Refusal("too-many-open-jobs", Kind.CONFLICT, "The machine has as many open jobs as policy allows.")
+type_needs_manager = Refusal(
+    "type-needs-manager", Kind.FORBIDDEN, "Maintenance of this type is scheduled by an admin or a manager."
+)
+job_unknown = Refusal("job-unknown", Kind.MISSING, "The machine has no open job of this id.")
+job_exists = Refusal("job-exists", Kind.CONFLICT, "The machine has had another job of this id.")
+job_started = Refusal("job-started", Kind.CONFLICT, "A maintenance job of the machine has been started.")
+performed_in_future = Refusal("performed-in-future", Kind.CONFLICT, "Work cannot have been done in the future.")
+performed_before_scheduled = Refusal(
+    "performed-before-scheduled", Kind.CONFLICT, "The work cannot have been done before it was scheduled."
+)
+performed_before_service = Refusal(
+    "performed-before-service", Kind.CONFLICT, "The work cannot have been done before the machine was in service."
+)
+returned_before_assigned = Refusal(
+    "expected-return-in-past", Kind.CONFLICT, "The machine cannot be expected back on a day that has passed."
+)
+
+
+class Status(StrEnum):
+    """What people see of a machine; derived from its state, never stored twice."""
+
+    ACTIVE = "ACTIVE"
+    MAINTENANCE_SCHEDULED = "MAINTENANCE_SCHEDULED"
+    IN_MAINTENANCE = "IN_MAINTENANCE"
+    RETIRED = "RETIRED"
+
+
+class Assignee(Value):
+    """Who or what has a machine: a user of the company, or a place by its name."""
+
+    kind: Literal["user", "place"]
+    id: Id
+
+
+Minutes = Annotated[int, Field(ge=0, le=527_040)]
+
+
+class EquipmentCreated(Event):
+    equipment_id: Id
+    name: Name
+    serial_number: SerialNumber
+    category_id: Id
+    manufacturer: ShortText | None = None
+    model: ShortText | None = None
+    manufacturer_serial: ShortText | None = None
+    purchased_on: Day | None = None
+    in_service_on: Day
+    purchase_price: Money | None = None
+
+
+class EquipmentRenamed(Event):
+    equipment_id: Id
+    name: Name
+
+
+class MaintenanceScheduled(Event):
+    equipment_id: Id
+    job_id: Id
+    maintenance_type: MaintenanceType
+    scheduled_date: Day
+    technician_id: Id | None = None
+    notes: Text | None = None
+
+
+class MaintenanceStarted(Event):
+    equipment_id: Id
+    job_id: Id
+
+
+class MaintenanceCompleted(Event):
+    """Work was done, whether it had been scheduled or is recorded afterwards."""
+
+    equipment_id: Id
+    job_id: Id
+    maintenance_type: MaintenanceType
+    completed_by: Id
+    performed_at: Instant
+    completed_date: Day
+    labour_minutes: Minutes = 0
+    cost: Money | None = None
+    notes: Text | None = None
+
+
+class MaintenanceCancelled(Event):
+    equipment_id: Id
+    job_id: Id
+    reason: Reason
+
+
+class EquipmentAssigned(Event):
+    equipment_id: Id
+    assignee: Assignee
+    expected_return: Day | None = None
+
+
+class EquipmentReturned(Event):
+    equipment_id: Id
+    notes: Text | None = None
+
+
+class EquipmentRetired(Event):
+    equipment_id: Id
+    reason: Reason
+    retired_by: str
+    retired_date: Day
+
+
+EquipmentEvent = (
+    EquipmentCreated
+    | EquipmentRenamed
+    | MaintenanceScheduled
+    | MaintenanceStarted
+    | MaintenanceCompleted
+    | MaintenanceCancelled
+    | EquipmentAssigned
+    | EquipmentReturned
+    | EquipmentRetired
+)
+
+
+class Job(Value):
+    """An open maintenance job as far as rules ask."""
+
+    maintenance_type: MaintenanceType
+    scheduled_at: datetime | None
+    started: bool = False
+
+
+class Equipment(State):
+    name: str = ""
+    serial_number: str | None = None
+    category_id: str = ""
+    in_service_on: date = date.max
+    open_jobs: dict[str, Job] = Field(default_factory=dict)
+    past_jobs: tuple[str, ...] = ()
+    assignee: Assignee | None = None
+    retired: bool = False
+
+    @property
+    def status(self) -> Status:
+        if self.retired:
+            return Status.RETIRED
+        if any(job.started for job in self.open_jobs.values()):
+            return Status.IN_MAINTENANCE
+        return Status.MAINTENANCE_SCHEDULED if self.open_jobs else Status.ACTIVE
+
+    def with_job(self, job_id: str, job: Job) -> "Equipment":
+        return self.but(open_jobs={**self.open_jobs, job_id: job})
+
+    def without_job(self, job_id: str) -> "Equipment":
+        still_open = {k: job for k, job in self.open_jobs.items() if k != job_id}
+        return self.but(open_jobs=still_open, past_jobs=(*self.past_jobs, _short(job_id)))
+
+    def has_had(self, job_id: str) -> bool:
+        return _short(job_id) in self.past_jobs
+
+
+def _short(job_id: str) -> str:
+    """48 bits of the id's hash: enough to know a job of one machine again, small enough to keep for ever."""
+    return b64encode(blake2b(job_id.encode(), digest_size=6).digest()).decode()
+
+
+def evolve(machine: Equipment, event: EquipmentEvent) -> Equipment:
+    match event:
+        case EquipmentCreated(name=name, serial_number=serial, category_id=kind, in_service_on=day):
+            return machine.but(name=name, serial_number=serial, category_id=kind, in_service_on=day)
+        case EquipmentRenamed(name=name):
+            return machine.but(name=name)
+        case MaintenanceScheduled(job_id=job_id, maintenance_type=work, effective_at=moment):
+            return machine.with_job(job_id, Job(maintenance_type=work, scheduled_at=moment))
+        case MaintenanceStarted(job_id=job_id):
+            return machine.with_job(job_id, machine.open_jobs[job_id].model_copy(update={"started": True}))
+        case MaintenanceCompleted(job_id=job_id) | MaintenanceCancelled(job_id=job_id):
+            return machine.without_job(job_id)
+        case EquipmentAssigned(assignee=assignee):
+            return machine.but(assignee=assignee)
+        case EquipmentReturned():
+            return machine.but(assignee=None)
+        case EquipmentRetired():
+            return machine.but(retired=True)
+        case _:
+            assert_never(event)
+
+
+equipment = Decider(
+    "equipment",
+    key="equipment_id",
+    path="equipment",
+    initial=Equipment(),
+    evolve=evolve,
+    claims=(Claim("serial-number", lambda machine: machine.serial_number, serial_number_taken),),
+)
+
+
+class CreateEquipment(Command):
+    """Register a machine under its asset tag."""
+
+    equipment_id: Id
+    name: Name
+    serial_number: SerialNumber
+    category_id: Id
+    in_service_on: Day
+    manufacturer: ShortText | None = None
+    model: ShortText | None = None
+    manufacturer_serial: ShortText | None = None
+    purchased_on: Day | None = None
+    purchase_price: Money | None = None
+
+
+@equipment.creates(MANAGERS)
+def create_equipment(machine: Equipment, cmd: CreateEquipment, context: Context) -> Iterator[EquipmentCreated]:
+    if not context.exists(category, cmd.category_id):
+        raise category.unknown(f"There is no category {cmd.category_id!r} in the company.")
+    if cmd.purchased_on and cmd.in_service_on < cmd.purchased_on:
+        raise service_before_purchase()
+    yield EquipmentCreated(**dict(cmd))
+
+
+class RenameEquipment(Command):
+    """Give a machine another name."""
+
+    equipment_id: Id
+    name: Name
+
+
+@equipment.decides(MANAGERS)
+def rename_equipment(machine: Equipment, cmd: RenameEquipment, context: Context) -> Iterator[EquipmentRenamed]:
+    if machine.retired:
+        raise equipment_retired()
+    if cmd.name != machine.name:
+        yield EquipmentRenamed(**dict(cmd))
+
+
+class ScheduleMaintenance(Command):
+    """Book a machine for maintenance on a day, today at the earliest."""
+
+    equipment_id: Id
+    job_id: Id
+    maintenance_type: MaintenanceType
+    scheduled_date: Day
+    technician_id: Id | None = None
+    notes: Text | None = None
+
+
+@equipment.decides(EVERYBODY)
+def schedule_maintenance(
+    machine: Equipment, cmd: ScheduleMaintenance, context: Context
+) -> Iterator[MaintenanceScheduled]:
+    if machine.retired:
+        raise equipment_retired()
+    if cmd.job_id in machine.open_jobs or machine.has_had(cmd.job_id):
+        return  # asked twice, booked once
+    policy = context.read(company, context.company_id).policy
+    if cmd.maintenance_type in policy.types_for_managers and not context.roles & MANAGERS:
+        raise type_needs_manager()
+    if cmd.scheduled_date < context.today:
+        raise date_in_past(f"{cmd.scheduled_date} has passed; today is {context.today} in the company's zone.")
+    if cmd.scheduled_date < context.today + timedelta(days=policy.minimum_notice_days):
+        raise notice_too_short(f"The company asks for {policy.minimum_notice_days} days of notice.")
+    if len(machine.open_jobs) >= policy.maximum_open_jobs:
+        raise too_many_open_jobs(f"The company allows {policy.maximum_open_jobs} open jobs per machine.")
+    if cmd.technician_id and not context.read(user, cmd.technician_id).active:
+        raise technician_unknown()
+    yield MaintenanceScheduled(**dict(cmd))
+
+
+class StartMaintenance(Command):
+    """Begin the work of an open job."""
+
+    equipment_id: Id
+    job_id: Id
+
+
+@equipment.decides(EVERYBODY)
+def start_maintenance(machine: Equipment, cmd: StartMaintenance, context: Context) -> Iterator[MaintenanceStarted]:
+    if machine.retired:
+        raise equipment_retired()
+    job = machine.open_jobs.get(cmd.job_id)
+    if job is None:
+        raise job_unknown()
+    if not job.started:
+        yield MaintenanceStarted(**dict(cmd))
+
+
+class CompleteMaintenance(Command):
+    """Report the work of an open job as done; a late entry names when it was performed."""
+
+    equipment_id: Id
+    job_id: Id
+    completed_by: Id
+    performed_at: Instant | None = None
+    labour_minutes: Minutes = 0
+    cost: Money | None = None
+    notes: Text | None = None
+
+
+@equipment.decides(EVERYBODY)
+def complete_maintenance(
+    machine: Equipment, cmd: CompleteMaintenance, context: Context
+) -> Iterator[MaintenanceCompleted | MaintenanceScheduled]:
+    if machine.retired:
+        raise equipment_retired()
+    job = machine.open_jobs.get(cmd.job_id)
+    if job is None and machine.has_had(cmd.job_id):
+        return  # reported twice, done once
+    if job is None:
+        raise job_unknown()
+    if not context.read(user, cmd.completed_by).active:
+        raise technician_unknown()
+    performed_at = cmd.performed_at or context.now
+    if performed_at > context.now:
+        raise performed_in_future()
+    if job.scheduled_at and performed_at < job.scheduled_at:
+        raise performed_before_scheduled()
+    firm = context.read(company, context.company_id)
+    yield MaintenanceCompleted(
+        **dict(cmd) | {"performed_at": performed_at},
+        maintenance_type=job.maintenance_type,
+        completed_date=day_in(firm.time_zone, performed_at),
+        effective_at=performed_at,
+    )
+    interval = firm.policy.interval_days(machine.category_id)
+    if interval and job.maintenance_type is MaintenanceType.PREVENTIVE:
+        yield MaintenanceScheduled(
+            equipment_id=cmd.equipment_id,
+            job_id=following_job(context, cmd.equipment_id, cmd.job_id),
+            maintenance_type=job.maintenance_type,
+            scheduled_date=max(day_in(firm.time_zone, performed_at) + timedelta(days=interval), context.today),
+        )
+
+
+def following_job(context: Context, equipment_id: str, job_id: str) -> str:
+    """The id of the job that policy lets follow a finished one: derived from it, so that a replay makes no second."""
+    return str(uuid5(context.command_id, f"{context.company_id}/{equipment_id}/{job_id}/following"))
+
+
+class RecordMaintenance(Command):
+    """Record work that was done without being scheduled, or before this system was used."""
+
+    equipment_id: Id
+    job_id: Id
+    maintenance_type: MaintenanceType
+    completed_by: Id
+    performed_at: Instant
+    labour_minutes: Minutes = 0
+    cost: Money | None = None
+    notes: Text | None = None
+
+
+@equipment.decides(EVERYBODY)
+def record_maintenance(machine: Equipment, cmd: RecordMaintenance, context: Context) -> Iterator[MaintenanceCompleted]:
+    if machine.has_had(cmd.job_id):
+        return  # recorded twice, done once
+    if cmd.job_id in machine.open_jobs:
+        raise job_exists("The job is open; complete it instead.")
+    if not context.read(user, cmd.completed_by).active:
+        raise technician_unknown()
+    if cmd.performed_at > context.now:
+        raise performed_in_future()
+    completed_date = day_in(context.read(company, context.company_id).time_zone, cmd.performed_at)
+    if completed_date < machine.in_service_on:
+        raise performed_before_service(f"The machine has been in service since {machine.in_service_on}.")
+    yield MaintenanceCompleted(**dict(cmd), completed_date=completed_date, effective_at=cmd.performed_at)
+
+
+class AssignEquipment(Command):
+    """Hand an active machine to a user or a place."""
+
+    equipment_id: Id
+    assignee: Assignee
+    expected_return: Day | None = None
+
+
+@equipment.decides(MANAGERS)
+def assign_equipment(machine: Equipment, cmd: AssignEquipment, context: Context) -> Iterator[EquipmentAssigned]:
+    if machine.assignee == cmd.assignee:
+        return  # asked twice, assigned once
+    if machine.assignee:
+        raise equipment_assigned()
+    if machine.status is not Status.ACTIVE:
+        raise equipment_not_active(f"The machine is {machine.status}.")
+    if cmd.assignee.kind == "user" and not context.read(user, cmd.assignee.id).active:
+        raise assignee_unknown()
+    if cmd.expected_return and cmd.expected_return < context.today:
+        raise returned_before_assigned()
+    yield EquipmentAssigned(**dict(cmd))
+
+
+class ReturnEquipment(Command):
+    """End the assignment of a machine."""
+
+    equipment_id: Id
+    notes: Text | None = None
+
+
+@equipment.decides(MANAGERS)
+def return_equipment(machine: Equipment, cmd: ReturnEquipment, context: Context) -> Iterator[EquipmentReturned]:
+    if machine.assignee is None:
+        raise equipment_not_assigned()
+    yield EquipmentReturned(**dict(cmd))
+
+
+class RetireEquipment(Command):
+    """Take a machine out of service for good; its open jobs are cancelled."""
+
+    equipment_id: Id
+    reason: Reason
+
+
+@equipment.decides(MANAGERS)
+def retire_equipment(
+    machine: Equipment, cmd: RetireEquipment, context: Context
+) -> Iterator[EquipmentRetired | MaintenanceCancelled]:
+    if machine.retired:
+        raise equipment_retired()
+    if machine.assignee:
+        raise equipment_assigned()
+    if machine.status is Status.IN_MAINTENANCE:
+        raise job_started()
+    for job_id in machine.open_jobs:
+        yield MaintenanceCancelled(equipment_id=cmd.equipment_id, job_id=job_id, reason=cmd.reason)
+    yield EquipmentRetired(**dict(cmd), retired_by=str(context.actor), retired_date=context.today)

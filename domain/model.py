@@ -1,0 +1,150 @@
+"""Words that every aggregate uses: bounded values, and the bases of commands, events and states.
+
+Bounds are not decoration: a value that pydantic takes and PostgreSQL refuses would stop a view for ever, so NUL,
+years outside 1900-2200, numbers beyond 64 bits and naive times are refused where they enter.
+"""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from stdnum.exceptions import ValidationError as TaxNumberError
+from stdnum.util import get_cc_module
+
+from domain.currencies import MINOR_UNITS
+
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+
+
+def _in_utc(moment: datetime) -> datetime:
+    if not FIRST_YEAR < moment.year < LAST_YEAR:
+        raise ValueError(f"year must lie between {FIRST_YEAR} and {LAST_YEAR}")
+    return moment.astimezone(UTC)
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is not an IANA time zone such as 'America/Lima'")
+    return name
+
+
+def _known_currency(code: str) -> str:
+    if code not in MINOR_UNITS:
+        raise ValueError(f"{code!r} is not an ISO 4217 currency code")
+    return code
+
+
+ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+SEVERAL_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+CompanyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=ONE_LINE)]
+ShortText = Annotated[str, StringConstraints(max_length=500, pattern=ONE_LINE)]
+Text = Annotated[str, StringConstraints(max_length=4000, pattern=SEVERAL_LINES)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=ONE_LINE)]
+Email = Annotated[
+    str, StringConstraints(max_length=254, pattern=r"^[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
+]
+SerialNumber = Annotated[str, StringConstraints(pattern=r"^EQ-[0-9]{4}-[A-Z]{2}-[0-9]{6}$")]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Day = Annotated[date, Field(ge=date(FIRST_YEAR, 1, 1), le=date(LAST_YEAR, 12, 31))]
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Zone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_zone)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Digits = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(\.[0-9]{1,4})?$")]
+
+
+class Value(BaseModel):
+    """A value object: equal by content, never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Money(Value):
+    """An amount that is not negative, as decimal digits in a string, with its ISO 4217 currency; never a float."""
+
+    amount: Digits
+    currency: Currency
+
+    @model_validator(mode="after")
+    def _fits_the_currency(self) -> Self:
+        decimals = len(self.amount.partition(".")[2])
+        if decimals > MINOR_UNITS[self.currency]:
+            raise ValueError(f"{self.currency} has {MINOR_UNITS[self.currency]} decimal places, not {decimals}")
+        return self
+
+    @property
+    def decimal(self) -> Decimal:
+        return Decimal(self.amount)
+
+
+class TaxId(Value):
+    """A company's tax number, checked by its country's own rule where python-stdnum knows one."""
+
+    country: Country
+    number: Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9 ./-]+$")]
+
+    @model_validator(mode="after")
+    def _valid_in_its_country(self) -> Self:
+        rule = get_cc_module(self.country.lower(), "vat")
+        if rule is None:
+            return self
+        try:
+            rule.validate(self.number)
+        except TaxNumberError as fault:
+            raise ValueError(f"not a tax number of {self.country}: {fault}") from fault
+        return self
+
+
+class Role(StrEnum):
+    """What a user may do in the company; each command names the roles that may send it."""
+
+    ADMIN = "admin"
+    MANAGER = "manager"
+    TECHNICIAN = "technician"
+    VIEWER = "viewer"
+
+
+EVERYBODY = frozenset({Role.ADMIN, Role.MANAGER, Role.TECHNICIAN})
+MANAGERS = frozenset({Role.ADMIN, Role.MANAGER})
+ADMINS = frozenset({Role.ADMIN})
+
+
+class Command(BaseModel):
+    """An order in the imperative. Unknown fields are refused, and nothing is coerced."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: ClassVar[int] = 1
+
+
+class Event(BaseModel):
+    """A fact in the past tense: never changed, never refused. Class names are wire names.
+
+    `effective_at` says when it was true; the engine fills it with the command's time where a rule leaves it open.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: ClassVar[int] = 1
+
+    effective_at: Instant | None = None
+
+
+class State(BaseModel):
+    """What the rules of one aggregate must know, and nothing that only views want."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def but(self, **changes: Any) -> Self:
+        return self.model_copy(update=changes)
+
+
+def day_in(zone: str, moment: datetime) -> date:
+    """The calendar day of `moment` in the IANA zone."""
+    return moment.astimezone(ZoneInfo(zone)).date()

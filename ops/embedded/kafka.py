@@ -1,0 +1,230 @@
+"""One Kafka broker in one directory (KRaft, broker and controller in one process)."""
+
+import base64
+import hashlib
+import os
+import signal
+import socket
+import struct
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from ops.embedded import jars
+from ops.embedded.errors import Report, silent
+from ops.embedded.java import Java, find_java
+from ops.embedded.process import Child, Lock, remembered_ports, require_port, server_lock, spawn
+
+START_SECONDS = 90.0
+STOP_SECONDS = 30.0
+# Without the optimizing compiler and with the simplest collector a small broker starts in half the time, as fast later.
+JVM = (
+    "-Xmx256m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",
+    "-Djava.awt.headless=true",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
+)
+# A record may be 8 MiB (`max.message.bytes` of the state changelog); the broker leaves room for its batch.
+LARGEST_MESSAGE = 9 * 1024 * 1024
+SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name": "CLIENT",
+    "log.dirs": "data",  # relative, so that no character of the directory's name can do harm
+    "auto.create.topics.enable": "false",
+    "offsets.topic.num.partitions": "1",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "message.max.bytes": str(LARGEST_MESSAGE),
+    "replica.fetch.max.bytes": str(LARGEST_MESSAGE),
+    "log.cleaner.dedupe.buffer.size": str(8 * 1024 * 1024),
+    "log.index.size.max.bytes": str(1024 * 1024),
+    # After a kill the new broker waits until the old one's session has ended (9 s by default).
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "400",
+}
+
+
+class Kafka:
+    """A one-node Kafka on 127.0.0.1 that keeps its data in `directory` and ends with this process."""
+
+    def __init__(
+        self, directory: Path, jars_directory: Path | None = None, *, archive: bool = False, report: Report = silent
+    ) -> None:
+        """With `archive`, the first clean stop takes some seconds longer and later starts are three times faster."""
+        self.directory = directory.absolute()
+        self.log_path = self.directory / "kafka.log"
+        self._jars = (jars_directory or jars.default_directory()).absolute()
+        self._archive = archive
+        self._new_archive: Path | None = None
+        self._report = report
+        self._child: Child | None = None
+
+    @property
+    def address(self) -> str:
+        """Bootstrap server, as "127.0.0.1:<port>"."""
+        return f"127.0.0.1:{self._ports()['client']}"
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child and self._child.alive() else None
+
+    def alive(self) -> bool:
+        return self._child is not None and self._child.alive()
+
+    def start(self) -> None:
+        """Return when the broker answers; nothing happens when it already runs."""
+        if self.alive():
+            return
+        started = time.monotonic()
+        java = find_java(self._report)
+        classpath = jars.fetch(jars.locked("kafka"), self._jars, self._report)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        lock = server_lock(self.directory / "kafka.lock", "A Kafka")
+        try:
+            self._child = self._spawn(java, classpath, lock)
+        finally:
+            lock.release()
+        self._child.wait_until(self._answers, START_SECONDS)
+        self._report(f"Kafka answers on {self.address} after {time.monotonic() - started:.1f} s")
+
+    def stop(self) -> None:
+        """Stop cleanly; after half a minute, kill."""
+        if self._child:
+            clean = self._child.stop(STOP_SECONDS)
+            self._keep_archive(clean)
+
+    def kill(self) -> None:
+        """End it as a power failure would (SIGKILL)."""
+        if self._child:
+            self._child.kill()
+            self._keep_archive(clean=False)
+
+    def _spawn(self, java: Java, classpath: Sequence[Path], lock: Lock) -> Child:
+        self._prepare_data()
+        for port in self._ports().values():
+            require_port("Kafka", port, self._ports_path)
+        command = [str(java.path), *JVM, *self._archive_flags(java, classpath)]
+        command += ["-cp", os.pathsep.join(map(str, classpath)), "kafka.Kafka", "server.properties"]
+        return spawn(
+            "Kafka",
+            command,
+            directory=self.directory,
+            log_path=self.log_path,
+            lock=lock,
+            stop_signal=signal.SIGTERM,
+        )
+
+    # Data and settings
+
+    @property
+    def _ports_path(self) -> Path:
+        return self.directory / "ports.json"
+
+    def _ports(self) -> dict[str, int]:
+        return remembered_ports(self._ports_path, ("client", "controller"))
+
+    def _prepare_data(self) -> None:
+        """What Kafka's StorageTool would do, without a second or two of another JVM."""
+        data = self.directory / "data"
+        data.mkdir(exist_ok=True)
+        properties = data / "meta.properties"
+        if not properties.exists():
+            identity = {"version": "1", "cluster.id": _kafka_id(), "node.id": "1", "directory.id": _kafka_id()}
+            _write_properties(properties, identity)
+        _write_properties(self.directory / "server.properties", SETTINGS | self._listeners())
+
+    def _listeners(self) -> dict[str, str]:
+        ports = self._ports()
+        client, controller = (f"127.0.0.1:{ports[name]}" for name in ("client", "controller"))
+        return {
+            "listeners": f"CLIENT://{client},CONTROLLER://{controller}",
+            "advertised.listeners": f"CLIENT://{client}",
+            "controller.quorum.voters": f"1@{controller}",
+        }
+
+    def _answers(self) -> bool:
+        return brokers_known_at("127.0.0.1", self._ports()["client"]) > 0
+
+    # The archive of loaded classes, which makes the JVM start three times faster
+
+    def _archive_flags(self, java: Java, classpath: Sequence[Path]) -> list[str]:
+        archive = self._jars / f"kafka-{_fingerprint(java, classpath)}.{'aot' if java.version >= 25 else 'jsa'}"
+        self._new_archive = None
+        if archive.exists():
+            return _use_archive(java, archive)
+        if not self._archive:
+            return []
+        self._new_archive = archive
+        return _make_archive(java, _unfinished(archive))
+
+    def _keep_archive(self, clean: bool) -> None:
+        if self._new_archive:
+            made = _unfinished(self._new_archive)
+            if clean and made.exists():
+                made.replace(self._new_archive)
+            made.unlink(missing_ok=True)
+            self._new_archive = None
+
+
+def _use_archive(java: Java, archive: Path) -> list[str]:
+    # A JVM that does not like its archive starts without it; the last flags keep it from talking about that.
+    flag = "-XX:AOTCache" if java.version >= 25 else "-XX:SharedArchiveFile"
+    return [f"{flag}={archive}", "-Xlog:disable", "-Xlog:all=error:stderr"]
+
+
+def _make_archive(java: Java, archive: Path) -> list[str]:
+    flag = "-XX:AOTCacheOutput" if java.version >= 25 else "-XX:ArchiveClassesAtExit"
+    return [f"{flag}={archive}", "-Xlog:disable", "-Xlog:all=error:stderr"]
+
+
+def _unfinished(archive: Path) -> Path:
+    return archive.with_name(f"{os.getpid()}-{archive.name}")
+
+
+def _fingerprint(java: Java, classpath: Sequence[Path]) -> str:
+    """An archive fits only the JVM, the flags and the very files that it was made with."""
+    facts = [*JVM, *(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in (java.path, *classpath))]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+
+def _kafka_id() -> str:
+    """A random id in Kafka's spelling, which must not look like a command line option."""
+    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return text
+
+
+def _write_properties(path: Path, properties: dict[str, str]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+    part.replace(path)
+
+
+def brokers_known_at(host: str, port: int) -> int:
+    """How many brokers a Kafka at this address knows to be at work (0 also when nobody answers).
+
+    One Metadata request (api key 3, version 1, no topics), so that waiting needs no client with threads of its own.
+    """
+    request = struct.pack(">hhihi", 3, 1, 1, -1, 0)
+    try:
+        with socket.create_connection((host, port), timeout=2) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            answer = connection.recv(12, socket.MSG_WAITALL)
+    except OSError:
+        return 0
+    return int(struct.unpack(">iii", answer)[2]) if len(answer) == 12 else 0

@@ -1,0 +1,64 @@
+"""All topics: key, retention and one line of meaning each. Partition counts are equal and fixed at creation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiokafka.partitioner import murmur2
+
+DAY = 24 * 3600 * 1000
+BATCH_LIMIT = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic; `name` is without the prefix."""
+
+    name: str
+    key: str
+    meaning: str
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self, prefix: str) -> str:
+        return f"{prefix}.{self.name}"
+
+
+def _kept_for(days: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(days * DAY)}
+
+
+COMMANDS = Topic(
+    "commands",
+    "company_id",
+    "Every command; a company's commands share a partition and are decided in its order.",
+    _kept_for(7) | {"message.timestamp.type": "LogAppendTime"},
+)
+EVENTS = Topic(
+    "events",
+    "company_id",
+    "The journal: every domain event, for ever, with gap-free positions per partition.",
+    {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"},
+)
+OUTCOMES = Topic(
+    "outcomes", "company_id", "One answer per command: accepted with positions, or rejected with a code.", _kept_for(30)
+)
+DEAD_LETTERS = Topic(
+    "dead-letters", "key of the origin", "What could not be processed, verbatim, with reason and origin.", _kept_for(30)
+)
+STATE = Topic(
+    "state-changelog",
+    "state key",
+    "The lanes' own state; a record is valid only at the offset its writer expected.",
+    {
+        "cleanup.policy": "compact",
+        "min.compaction.lag.ms": str(2 * 3600 * 1000),
+        "segment.ms": str(30 * 60 * 1000),
+        "message.timestamp.type": "LogAppendTime",
+    },
+)
+
+TOPICS = (COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, STATE)
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a key as Kafka's own Java client computes it (murmur2)."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions

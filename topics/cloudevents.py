@@ -1,0 +1,137 @@
+"""CloudEvents 1.0 over Kafka: we write binary mode and read binary and structured mode.
+
+Source: CloudEvents Kafka protocol binding 1.0.2. The `cloudevents` package of PyPI must read what we write.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Headers = tuple[tuple[str, bytes], ...]
+
+PREFIX = "ce_"
+JSON = b"application/json"
+STRUCTURED = "application/cloudevents"
+
+
+class Malformed(ValueError):
+    """The message is no CloudEvent that we can read; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEvent:
+    """Attributes as text, without the `ce_` prefix, and the data as JSON bytes."""
+
+    attributes: Mapping[str, str]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record: what was consumed, or what shall be sent. `timestamp` is the broker's, in milliseconds."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = field(default=())
+    offset: int = -1
+    timestamp: int = 0
+
+
+def write(attributes: Mapping[str, str | None], extra: Iterable[tuple[str, bytes]] = ()) -> Headers:
+    """Headers of binary mode; attributes without a value are left out."""
+    named = tuple((PREFIX + name, value.encode()) for name, value in attributes.items() if value is not None)
+    return (("content-type", JSON), ("ce_specversion", b"1.0"), *named, *extra)
+
+
+def read(record: Record) -> CloudEvent:
+    """Raises Malformed."""
+    headers = _headers(record)
+    content_type = headers.get("content-type", "")
+    if content_type.startswith(STRUCTURED):
+        return _structured(record.value)
+    attributes = {name[3:].lower(): value for name, value in headers.items() if name.startswith(PREFIX)}
+    if attributes.get("specversion") != "1.0":
+        raise Malformed("header ce_specversion must be 1.0")
+    if content_type and content_type.partition(";")[0].strip().lower() != "application/json":
+        raise Malformed(f"content-type {content_type!r} is not application/json")
+    return CloudEvent(attributes, record.value or b"")
+
+
+def _headers(record: Record) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in record.headers:
+        lowered = name.lower()
+        if lowered in found:
+            raise Malformed(f"header {name} is repeated")
+        if value is None:
+            raise Malformed(f"header {name} has no value")
+        try:
+            found[lowered] = value.decode()
+        except UnicodeDecodeError as fault:
+            raise Malformed(f"header {name} is not UTF-8") from fault
+        if "\x00" in found[lowered]:
+            raise Malformed(f"header {name} holds NUL")
+    return found
+
+
+def _structured(value: bytes | None) -> CloudEvent:
+    body = parse_json(value or b"")
+    if not isinstance(body, dict):
+        raise Malformed("a structured CloudEvent is a JSON object")
+    data = body.pop("data", None)
+    if "data_base64" in body:
+        raise Malformed("data_base64 is not JSON data")
+    attributes = {name: str(found) for name, found in body.items() if isinstance(found, str | int)}
+    if attributes.get("specversion") != "1.0":
+        raise Malformed("specversion must be 1.0")
+    return CloudEvent(attributes, json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def parse_json(value: bytes, deepest: int = 64) -> Any:
+    """JSON that means one thing only: UTF-8, no NaN, no repeated key, not deeper than `deepest`. Raises Malformed."""
+    try:
+        parsed = json.loads(value.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except UnicodeDecodeError as fault:
+        raise Malformed("the value is not UTF-8") from fault
+    except RecursionError as fault:
+        raise Malformed("the JSON is nested too deep") from fault
+    except json.JSONDecodeError as fault:
+        raise Malformed(f"the value is not JSON: {fault}") from fault
+    except ValueError as fault:  # our own hooks, and integers of thousands of digits
+        raise Malformed(str(fault)) from fault
+    if _deeper_than(parsed, deepest):
+        raise Malformed(f"the JSON is nested deeper than {deepest}")
+    return parsed
+
+
+def canonical(parsed: Any) -> bytes:
+    """The same bytes for the same JSON, whatever the order of its keys."""
+    return json.dumps(parsed, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Malformed("a key is repeated in a JSON object")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise Malformed(f"{name} is not JSON")
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            inner
+            for outer in layer
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not layer:
+            return False
+    return True

@@ -1,0 +1,292 @@
+"""Our messages and their records: commands, events, outcomes and dead letters."""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from pydantic import TypeAdapter, ValidationError
+
+from domain import EVENTS as EVENT_TYPES
+from domain.decider import TYPE_PREFIX, Actor, wire_type
+from domain.engine import Fact, Request
+from domain.model import CompanyId
+from domain.record import Outcome, Recorded
+from topics import cloudevents
+from topics.cloudevents import Headers, Malformed, Record
+from topics.upcasters import upcast
+
+OUTCOME_TYPE = f"{TYPE_PREFIX}.command.decided.v1"
+REROUTED = "bitcorp-rerouted"
+COMPANY_ID: TypeAdapter[str] = TypeAdapter(CompanyId)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandMessage:
+    """A command as it travels. `data` is its JSON; `fingerprint` tells a repeat from another payload."""
+
+    id: UUID
+    type: str
+    company_id: str
+    aggregate: str
+    aggregate_id: str
+    actor: Actor
+    data: bytes
+    source: str = "/unknown"
+    expected_version: int | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    traceparent: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (24 hex digits) over type, subject, actor and canonical data as sent."""
+        said = f"{self.type}\n{self.aggregate}/{self.aggregate_id}\n{self.actor}\n".encode()
+        return hashlib.sha256(said + cloudevents.canonical(cloudevents.parse_json(self.data))).hexdigest()[:24]
+
+    def request(self, now: datetime) -> Request:
+        return Request(
+            self.id, self.type, self.company_id, self.aggregate_id, self.actor, self.data, now, self.expected_version
+        )
+
+
+def write_command(command: CommandMessage) -> tuple[bytes, bytes, Headers]:
+    """Key, value and headers of the command's record."""
+    headers = cloudevents.write(
+        {
+            "id": str(command.id),
+            "source": command.source,
+            "type": command.type,
+            "subject": f"{command.aggregate}/{command.aggregate_id}",
+            "time": rfc3339(datetime.now(UTC)),
+            "actor": str(command.actor),
+            "expectedversion": None if command.expected_version is None else str(command.expected_version),
+            "correlationid": command.correlation_id,
+            "causationid": command.causation_id,
+            "traceparent": command.traceparent,
+        }
+    )
+    return command.company_id.encode(), command.data, headers
+
+
+def read_command(record: Record) -> CommandMessage:
+    """Raises Malformed where the record is no command at all; its data is not judged here."""
+    found = cloudevents.read(record)
+    need = found.attributes.get
+    for name in ("id", "source", "type", "subject", "actor"):
+        if not need(name):
+            raise Malformed(f"header ce_{name} is missing")
+    aggregate, slash, aggregate_id = found.attributes["subject"].partition("/")
+    if not slash:
+        raise Malformed("ce_subject must be <aggregate>/<id>")
+    return CommandMessage(
+        id=_uuid(found.attributes["id"]),
+        type=found.attributes["type"],
+        company_id=read_key(record.key),
+        aggregate=aggregate,
+        aggregate_id=aggregate_id,
+        actor=_actor(found.attributes["actor"]),
+        data=found.data,
+        source=found.attributes["source"],
+        expected_version=_version(need("expectedversion")),
+        correlation_id=need("correlationid"),
+        causation_id=need("causationid"),
+        traceparent=need("traceparent"),
+    )
+
+
+def read_key(key: bytes | None) -> str:
+    """The company id that a record's key holds. Raises Malformed."""
+    try:
+        return COMPANY_ID.validate_python((key or b"").decode())
+    except (ValidationError, UnicodeDecodeError) as fault:
+        raise Malformed("the key is not a company id") from fault
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as fault:
+        raise Malformed("ce_id must be a UUID") from fault
+
+
+def _actor(text: str) -> Actor:
+    try:
+        return Actor.parse(text)
+    except ValueError as fault:
+        raise Malformed(f"ce_actor: {fault}") from fault
+
+
+def _version(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise Malformed("ce_expectedversion must be a whole number")
+    return int(text)
+
+
+def rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def moment_of(timestamp: int) -> datetime:
+    """A record's timestamp (milliseconds) as UTC time."""
+    return datetime.fromtimestamp(timestamp / 1000, UTC)
+
+
+def event_id(company_id: str, partition: int, position: int) -> UUID:
+    return uuid5(NAMESPACE_URL, f"bitcorp:event:{company_id}:{partition}:{position}")
+
+
+def write_event(
+    fact: Fact, command: CommandMessage, topic: str, partition: int, position: int, now: datetime, chain: bytes
+) -> tuple[Record, bytes]:
+    """The record of an event, and the company's chain value after it."""
+    value = fact.event.model_dump_json(exclude_none=True).encode()
+    attributes = {
+        "id": str(event_id(command.company_id, partition, position)),
+        "source": f"/companies/{command.company_id}",
+        "type": wire_type(fact.decider, type(fact.event)),
+        "subject": f"{fact.decider.name}/{fact.aggregate_id}",
+        "time": rfc3339(now),
+        "sequence": str(position),
+        "aggregateversion": str(fact.version),
+        "actor": str(command.actor),
+        "causationid": str(command.id),
+        "correlationid": command.correlation_id or str(command.id),
+        "traceparent": command.traceparent,
+    }
+    linked = link(chain, attributes, value)
+    headers = cloudevents.write(attributes | {"chain": linked.hex()})
+    return Record(topic, partition, command.company_id.encode(), value, headers), linked
+
+
+def link(previous: bytes, attributes: dict[str, str | None], value: bytes) -> bytes:
+    """SHA-256 over the company's previous chain value (32 zero bytes at first), the event's attributes as sorted
+    `name:value` lines without `chain` and `specversion`, and its data."""
+    lines = "".join(f"{name}:{text}\n" for name, text in sorted(attributes.items()) if text is not None)
+    return hashlib.sha256(previous + lines.encode() + value).digest()
+
+
+def read_event(record: Record) -> Recorded:
+    """Raises UnknownEvent where this build does not know type or version: the reader must stop, not skip."""
+    found = cloudevents.read(record)
+    need = found.attributes
+    type_, data = upcast(need["type"], found.data)
+    event = EVENT_TYPES.get(type_)
+    if event is None:
+        raise UnknownEvent(f"this build does not know {need['type']}")
+    aggregate, _, aggregate_id = need["subject"].partition("/")
+    return Recorded(
+        event=event.model_validate_json(data, extra="ignore"),
+        id=UUID(need["id"]),
+        company_id=(record.key or b"").decode(),
+        aggregate=aggregate,
+        aggregate_id=aggregate_id,
+        version=int(need["aggregateversion"]),
+        partition=record.partition,
+        position=int(need["sequence"]),
+        recorded_at=datetime.fromisoformat(need["time"]),
+        actor=need["actor"],
+        command_id=UUID(need["causationid"]),
+        correlation_id=need["correlationid"],
+        chain=need.get("chain", ""),
+    )
+
+
+class UnknownEvent(Malformed):
+    """An event of a newer build; upgrade order is views, lanes, API."""
+
+
+def chain_of(record: Record, previous: bytes) -> bytes:
+    """The chain value that an event's record should carry, recomputed from what it holds."""
+    found = cloudevents.read(record)
+    plain: dict[str, str | None] = {k: v for k, v in found.attributes.items() if k not in ("chain", "specversion")}
+    return link(previous, plain, found.data)
+
+
+def write_outcome(outcome: Outcome, topic: str, sequence: int, correlation_id: str | None, trace: str | None) -> Record:
+    """`sequence` is the outcome's own gap-free position in its partition of the outcomes topic."""
+    headers = cloudevents.write(
+        {
+            "id": str(uuid5(NAMESPACE_URL, f"bitcorp:outcome:{outcome.partition}:{sequence}")),
+            "source": f"/companies/{outcome.company_id}",
+            "type": OUTCOME_TYPE,
+            "subject": f"{outcome.aggregate}/{outcome.aggregate_id}",
+            "time": rfc3339(outcome.recorded_at),
+            "sequence": str(sequence),
+            "actor": outcome.actor,
+            "causationid": str(outcome.command_id),
+            "correlationid": correlation_id or str(outcome.command_id),
+            "traceparent": trace,
+        }
+    )
+    value = outcome.model_dump_json(exclude_defaults=True).encode()
+    return Record(topic, outcome.partition, outcome.company_id.encode(), value, headers)
+
+
+def read_outcome(record: Record) -> tuple[Outcome, int]:
+    """The outcome and its position in its partition of the outcomes topic."""
+    found = cloudevents.read(record)
+    return Outcome.model_validate_json(found.data), int(found.attributes["sequence"])
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What could not be processed: the record as it came, where it came from, and why it is here."""
+
+    origin: Record
+    reason: str
+    detail: str
+
+
+def write_dead_letter(letter: DeadLetter, topic: str, partition: int) -> Record:
+    """Verbatim key, value and headers; reason and origin in headers of our own."""
+    origin = letter.origin
+    ours = {
+        "bitcorp-reason": letter.reason,
+        "bitcorp-detail": letter.detail[:8000],
+        "bitcorp-origin": f"{origin.topic}/{origin.partition}/{origin.offset}",
+        "bitcorp-origin-time": str(origin.timestamp),
+    }
+    headers = (*origin.headers, *((name, text.encode("utf-8", "replace")) for name, text in ours.items()))
+    return Record(topic, partition, origin.key, origin.value, headers)
+
+
+def read_dead_letter(record: Record) -> DeadLetter:
+    ours = {name: value.decode() for name, value in record.headers if name.startswith("bitcorp-")}
+    topic, partition, offset = ours["bitcorp-origin"].rsplit("/", 2)
+    theirs = tuple(h for h in record.headers if h[0] == REROUTED or not h[0].startswith("bitcorp-"))
+    stamp = int(ours["bitcorp-origin-time"])
+    origin = Record(topic, int(partition), record.key, record.value, theirs, int(offset), stamp)
+    return DeadLetter(origin, ours["bitcorp-reason"], ours["bitcorp-detail"])
+
+
+def pack(record: Record) -> list[Any]:
+    """A record as JSON can hold it: text where it is UTF-8, else base64 in a list."""
+    headers = [[name, _packed(value)] for name, value in record.headers]
+    return [record.topic, record.partition, _packed(record.key), _packed(record.value), headers]
+
+
+def unpack(packed: list[Any]) -> Record:
+    topic, partition, key, value, headers = packed
+    return Record(
+        topic, partition, _unpacked(key), _unpacked(value), tuple((n, _unpacked(v) or b"") for n, v in headers)
+    )
+
+
+def _packed(value: bytes | None) -> str | list[str] | None:
+    if value is None:
+        return None
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return [base64.b64encode(value).decode()]
+
+
+def _unpacked(value: str | list[str] | None) -> bytes | None:
+    if isinstance(value, list):
+        return base64.b64decode(value[0])
+    return None if value is None else value.encode()
