@@ -44,4 +44,4 @@ class DefineCategory(Command):
 
 @category.creates(MANAGERS)
 def define_category(kind: Category, cmd: DefineCategory, context: Context) -> Iterator[CategoryDefined]:
-    yield CategoryDefined(**dict(cmd))
+    yield CategoryDefined(**vars(cmd))

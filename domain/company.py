@@ -119,8 +119,8 @@ class CreateCompany(Command):
 def create_company(
     firm: Company, cmd: CreateCompany, context: Context
 ) -> Iterator[CompanyCreated | UserAddedToCompany]:
-    yield CompanyCreated(**{k: v for k, v in dict(cmd).items() if k != "admin"})
-    yield UserAddedToCompany(**dict(cmd.admin), roles=(Role.ADMIN,))
+    yield CompanyCreated(**{k: v for k, v in vars(cmd).items() if k != "admin"})
+    yield UserAddedToCompany(**vars(cmd.admin), roles=(Role.ADMIN,))
 
 
 class UpdateMaintenancePolicy(Command):
@@ -135,7 +135,7 @@ def update_maintenance_policy(
     firm: Company, cmd: UpdateMaintenancePolicy, context: Context
 ) -> Iterator[MaintenancePolicyUpdated]:
     if cmd.policy != firm.policy:
-        yield MaintenancePolicyUpdated(**dict(cmd))
+        yield MaintenancePolicyUpdated(**vars(cmd))
 
 
 class SuspendCompany(Command):
@@ -148,7 +148,7 @@ class SuspendCompany(Command):
 @company.decides(operators=True)
 def suspend_company(firm: Company, cmd: SuspendCompany, context: Context) -> Iterator[CompanySuspended]:
     if not firm.suspended:
-        yield CompanySuspended(**dict(cmd))
+        yield CompanySuspended(**vars(cmd))
 
 
 class ReactivateCompany(Command):
@@ -160,4 +160,4 @@ class ReactivateCompany(Command):
 @company.decides(operators=True)
 def reactivate_company(firm: Company, cmd: ReactivateCompany, context: Context) -> Iterator[CompanyReactivated]:
     if firm.suspended:
-        yield CompanyReactivated(**dict(cmd))
+        yield CompanyReactivated(**vars(cmd))

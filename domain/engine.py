@@ -3,7 +3,7 @@
 Pure: no clock, no I/O. The same stored records, request and time give byte-equal changes whoever decides.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from domain import BY_NAME, HOMES, RULES
 from domain.company import ReactivateCompany, company, company_suspended
 from domain.decider import Actor, Decider, Kind, Refusal, Rule
-from domain.model import Event, Role, State, day_in
+from domain.model import Event, Role, State
 from domain.user import user
+from domain.zones import day_in
 
 invalid = Refusal("invalid", Kind.INVALID, "The command is not well formed.")
 actor_unknown = Refusal("actor-unknown", Kind.FORBIDDEN, "The actor is not an active user of the company.")
@@ -25,6 +26,9 @@ too_large = Refusal("too-large", Kind.INVALID, "The command's records exceed 1 M
 
 S = TypeVar("S", bound=State)
 NO_CHAIN = bytes(32)
+
+#: A command whose own records are larger is refused; a constant, so that every owner decides alike.
+COMMAND_LIMIT = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Fact:
     aggregate_id: str
     version: int
     event: Event
+    data: bytes
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,10 @@ def chain_key(company_id: str) -> str:
 
 def command_key(company_id: str, command_id: UUID) -> str:
     return f"{company_id}/~command/{command_id}"
+
+
+def is_command(key: str) -> bool:
+    return "/~command/" in key
 
 
 class Book:
@@ -112,18 +121,19 @@ class Book:
             before = after[key][2] if key in after else self.aggregate(company_id, decider, aggregate_id)
             now = Versioned(before.version + 1, decider.evolve(before.state, event))
             after[key] = (decider, aggregate_id, now)
-            facts.append(Fact(decider, aggregate_id, now.version, event))
-        claims = dict(self._claims(company_id, after))
-        for key, (decider, _, versioned) in after.items():
-            self._decoded[key] = versioned
-            self.changes[key] = encode_aggregate(decider, versioned)
-        self.changes.update(claims)
+            facts.append(Fact(decider, aggregate_id, now.version, event, encode_event(event)))
+        changes = {key: encode_aggregate(decider, versioned) for key, (decider, _, versioned) in after.items()}
+        if sum(map(len, changes.values())) + sum(len(fact.data) for fact in facts) > COMMAND_LIMIT:
+            raise too_large()
+        self.changes.update(self._claims(company_id, after) | changes)
+        self._decoded.update((key, versioned) for key, (_, _, versioned) in after.items())
         return facts
 
     def _claims(
         self, company_id: str, after: Mapping[str, tuple[Decider[Any], str, Versioned]]
-    ) -> Iterator[tuple[str, bytes | None]]:
-        wanted: dict[str, str] = {}
+    ) -> dict[str, bytes | None]:
+        """Claims given up and taken by the aggregates; raises the refusal of the first that is taken."""
+        claimed: dict[str, bytes | None] = {}
         for decider, aggregate_id, versioned in after.values():
             before = self.aggregate(company_id, decider, aggregate_id).state
             for claim in decider.claims:
@@ -131,16 +141,19 @@ class Book:
                 if new == old:
                     continue
                 if old is not None:
-                    yield claim_key(company_id, decider.name, claim.kind, old), None
+                    claimed[claim_key(company_id, decider.name, claim.kind, old)] = None
                 if new is not None:
                     key = claim_key(company_id, decider.name, claim.kind, new)
-                    owner = self.get(key)
-                    if (owner is not None and owner.decode() != aggregate_id) or wanted.get(
-                        key, aggregate_id
-                    ) != aggregate_id:
+                    owner = claimed[key] if key in claimed else self.get(key)
+                    if owner is not None and owner.decode() != aggregate_id:
                         raise claim.taken()
-                    wanted[key] = aggregate_id
-                    yield key, aggregate_id.encode()
+                    claimed[key] = aggregate_id.encode()
+        return claimed
+
+
+def encode_event(event: Event) -> bytes:
+    """An event as it travels: JSON, absent where null."""
+    return event.model_dump_json(exclude_none=True).encode()
 
 
 def encode_aggregate(decider: Decider[Any], versioned: Versioned) -> bytes:

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Annotated, Literal, assert_never
-from uuid import uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import Field
 
@@ -30,9 +30,9 @@ from domain.model import (
     State,
     Text,
     Value,
-    day_in,
 )
 from domain.user import user
+from domain.zones import day_in
 
 serial_number_taken = Refusal(
     "serial-number-taken", Kind.CONFLICT, "Another machine of the company carries this serial number."
@@ -55,7 +55,9 @@ type_needs_manager = Refusal(
     "type-needs-manager", Kind.FORBIDDEN, "Maintenance of this type is scheduled by an admin or a manager."
 )
 job_unknown = Refusal("job-unknown", Kind.MISSING, "The machine has no open job of this id.")
-job_exists = Refusal("job-exists", Kind.CONFLICT, "The machine has had another job of this id.")
+job_exists = Refusal(
+    "job-exists", Kind.CONFLICT, "The machine has a scheduled job of this id, open or cancelled; complete an open one."
+)
 job_started = Refusal("job-started", Kind.CONFLICT, "A maintenance job of the machine has been started.")
 performed_in_future = Refusal("performed-in-future", Kind.CONFLICT, "Work cannot have been done in the future.")
 performed_before_scheduled = Refusal(
@@ -64,7 +66,7 @@ performed_before_scheduled = Refusal(
 performed_before_service = Refusal(
     "performed-before-service", Kind.CONFLICT, "The work cannot have been done before the machine was in service."
 )
-returned_before_assigned = Refusal(
+expected_return_in_past = Refusal(
     "expected-return-in-past", Kind.CONFLICT, "The machine cannot be expected back on a day that has passed."
 )
 
@@ -178,6 +180,9 @@ class Job(Value):
     scheduled_at: datetime | None
     started: bool = False
 
+    def begun(self) -> "Job":
+        return self.model_copy(update={"started": True})
+
 
 class Equipment(State):
     name: str = ""
@@ -185,9 +190,15 @@ class Equipment(State):
     category_id: str = ""
     in_service_on: date = date.max
     open_jobs: dict[str, Job] = Field(default_factory=dict)
-    past_jobs: tuple[str, ...] = ()
+    done_jobs: tuple[str, ...] = ()
+    cancelled_jobs: tuple[str, ...] = ()
     assignee: Assignee | None = None
-    retired: bool = False
+    expected_return: date | None = None
+    retired_on: date | None = None
+
+    @property
+    def retired(self) -> bool:
+        return self.retired_on is not None
 
     @property
     def status(self) -> Status:
@@ -197,15 +208,15 @@ class Equipment(State):
             return Status.IN_MAINTENANCE
         return Status.MAINTENANCE_SCHEDULED if self.open_jobs else Status.ACTIVE
 
-    def with_job(self, job_id: str, job: Job) -> "Equipment":
-        return self.but(open_jobs={**self.open_jobs, job_id: job})
+    def jobs_without(self, job_id: str) -> dict[str, Job]:
+        return {open_id: job for open_id, job in self.open_jobs.items() if open_id != job_id}
 
-    def without_job(self, job_id: str) -> "Equipment":
-        still_open = {k: job for k, job in self.open_jobs.items() if k != job_id}
-        return self.but(open_jobs=still_open, past_jobs=(*self.past_jobs, _short(job_id)))
+    def has_done(self, job_id: str) -> bool:
+        return _short(job_id) in self.done_jobs
 
-    def has_had(self, job_id: str) -> bool:
-        return _short(job_id) in self.past_jobs
+    def knows(self, job_id: str) -> bool:
+        """Whether the id stands for a job of this machine: open, done or cancelled."""
+        return job_id in self.open_jobs or self.has_done(job_id) or _short(job_id) in self.cancelled_jobs
 
 
 def _short(job_id: str) -> str:
@@ -220,17 +231,20 @@ def evolve(machine: Equipment, event: EquipmentEvent) -> Equipment:
         case EquipmentRenamed(name=name):
             return machine.but(name=name)
         case MaintenanceScheduled(job_id=job_id, maintenance_type=work, effective_at=moment):
-            return machine.with_job(job_id, Job(maintenance_type=work, scheduled_at=moment))
+            return machine.but(open_jobs=machine.open_jobs | {job_id: Job(maintenance_type=work, scheduled_at=moment)})
         case MaintenanceStarted(job_id=job_id):
-            return machine.with_job(job_id, machine.open_jobs[job_id].model_copy(update={"started": True}))
-        case MaintenanceCompleted(job_id=job_id) | MaintenanceCancelled(job_id=job_id):
-            return machine.without_job(job_id)
-        case EquipmentAssigned(assignee=assignee):
-            return machine.but(assignee=assignee)
+            return machine.but(open_jobs={k: v.begun() if k == job_id else v for k, v in machine.open_jobs.items()})
+        case MaintenanceCompleted(job_id=job_id):
+            return machine.but(open_jobs=machine.jobs_without(job_id), done_jobs=(*machine.done_jobs, _short(job_id)))
+        case MaintenanceCancelled(job_id=job_id):
+            cancelled = (*machine.cancelled_jobs, _short(job_id))
+            return machine.but(open_jobs=machine.jobs_without(job_id), cancelled_jobs=cancelled)
+        case EquipmentAssigned(assignee=assignee, expected_return=day):
+            return machine.but(assignee=assignee, expected_return=day)
         case EquipmentReturned():
-            return machine.but(assignee=None)
-        case EquipmentRetired():
-            return machine.but(retired=True)
+            return machine.but(assignee=None, expected_return=None)
+        case EquipmentRetired(retired_date=day):
+            return machine.but(retired_on=day)
         case _:
             assert_never(event)
 
@@ -266,7 +280,7 @@ def create_equipment(machine: Equipment, cmd: CreateEquipment, context: Context)
         raise category.unknown(f"There is no category {cmd.category_id!r} in the company.")
     if cmd.purchased_on and cmd.in_service_on < cmd.purchased_on:
         raise service_before_purchase()
-    yield EquipmentCreated(**dict(cmd))
+    yield EquipmentCreated(**vars(cmd))
 
 
 class RenameEquipment(Command):
@@ -281,7 +295,7 @@ def rename_equipment(machine: Equipment, cmd: RenameEquipment, context: Context)
     if machine.retired:
         raise equipment_retired()
     if cmd.name != machine.name:
-        yield EquipmentRenamed(**dict(cmd))
+        yield EquipmentRenamed(**vars(cmd))
 
 
 class ScheduleMaintenance(Command):
@@ -299,10 +313,10 @@ class ScheduleMaintenance(Command):
 def schedule_maintenance(
     machine: Equipment, cmd: ScheduleMaintenance, context: Context
 ) -> Iterator[MaintenanceScheduled]:
+    if machine.knows(cmd.job_id):
+        return  # asked twice, booked once
     if machine.retired:
         raise equipment_retired()
-    if cmd.job_id in machine.open_jobs or machine.has_had(cmd.job_id):
-        return  # asked twice, booked once
     policy = context.read(company, context.company_id).policy
     if cmd.maintenance_type in policy.types_for_managers and not context.roles & MANAGERS:
         raise type_needs_manager()
@@ -314,7 +328,7 @@ def schedule_maintenance(
         raise too_many_open_jobs(f"The company allows {policy.maximum_open_jobs} open jobs per machine.")
     if cmd.technician_id and not context.read(user, cmd.technician_id).active:
         raise technician_unknown()
-    yield MaintenanceScheduled(**dict(cmd))
+    yield MaintenanceScheduled(**vars(cmd))
 
 
 class StartMaintenance(Command):
@@ -332,7 +346,7 @@ def start_maintenance(machine: Equipment, cmd: StartMaintenance, context: Contex
     if job is None:
         raise job_unknown()
     if not job.started:
-        yield MaintenanceStarted(**dict(cmd))
+        yield MaintenanceStarted(**vars(cmd))
 
 
 class CompleteMaintenance(Command):
@@ -351,40 +365,54 @@ class CompleteMaintenance(Command):
 def complete_maintenance(
     machine: Equipment, cmd: CompleteMaintenance, context: Context
 ) -> Iterator[MaintenanceCompleted | MaintenanceScheduled]:
+    if machine.has_done(cmd.job_id):
+        return  # reported twice, done once
     if machine.retired:
         raise equipment_retired()
     job = machine.open_jobs.get(cmd.job_id)
-    if job is None and machine.has_had(cmd.job_id):
-        return  # reported twice, done once
     if job is None:
         raise job_unknown()
-    if not context.read(user, cmd.completed_by).active:
-        raise technician_unknown()
     performed_at = cmd.performed_at or context.now
-    if performed_at > context.now:
-        raise performed_in_future()
+    done_on = _day_of_work(context, cmd.completed_by, performed_at)
     if job.scheduled_at and performed_at < job.scheduled_at:
         raise performed_before_scheduled()
-    firm = context.read(company, context.company_id)
     yield MaintenanceCompleted(
-        **dict(cmd) | {"performed_at": performed_at},
+        **vars(cmd) | {"performed_at": performed_at},
         maintenance_type=job.maintenance_type,
-        completed_date=day_in(firm.time_zone, performed_at),
+        completed_date=done_on,
         effective_at=performed_at,
     )
-    interval = firm.policy.interval_days(machine.category_id)
-    if interval and job.maintenance_type is MaintenanceType.PREVENTIVE:
+    if job.maintenance_type is MaintenanceType.PREVENTIVE:
+        yield from _next_service(machine, cmd, done_on, context)
+
+
+def _day_of_work(context: Context, performed_by: str, performed_at: datetime) -> date:
+    """The company's day on which work was done; raises if it cannot have been, or not by that person."""
+    if not context.read(user, performed_by).active:
+        raise technician_unknown()
+    if performed_at > context.now:
+        raise performed_in_future()
+    return day_in(context.read(company, context.company_id).time_zone, performed_at)
+
+
+def _next_service(
+    machine: Equipment, cmd: CompleteMaintenance, done_on: date, context: Context
+) -> Iterator[MaintenanceScheduled]:
+    """The job that follows a finished one where the policy gives an interval, today at the earliest."""
+    interval = context.read(company, context.company_id).policy.interval_days(machine.category_id)
+    job_id = following_job(context.company_id, cmd.equipment_id, cmd.job_id)
+    if interval and not machine.knows(job_id):
         yield MaintenanceScheduled(
             equipment_id=cmd.equipment_id,
-            job_id=following_job(context, cmd.equipment_id, cmd.job_id),
-            maintenance_type=job.maintenance_type,
-            scheduled_date=max(day_in(firm.time_zone, performed_at) + timedelta(days=interval), context.today),
+            job_id=job_id,
+            maintenance_type=MaintenanceType.PREVENTIVE,
+            scheduled_date=max(done_on + timedelta(days=interval), context.today),
         )
 
 
-def following_job(context: Context, equipment_id: str, job_id: str) -> str:
-    """The id of the job that policy lets follow a finished one: derived from it, so that a replay makes no second."""
-    return str(uuid5(context.command_id, f"{context.company_id}/{equipment_id}/{job_id}/following"))
+def following_job(company_id: str, equipment_id: str, job_id: str) -> str:
+    """The id of the job that follows a finished one: derived from it, so that a replay makes no second."""
+    return str(uuid5(NAMESPACE_URL, f"bitcorp:following-job:{company_id}/{equipment_id}/{job_id}"))
 
 
 class RecordMaintenance(Command):
@@ -402,18 +430,16 @@ class RecordMaintenance(Command):
 
 @equipment.decides(EVERYBODY)
 def record_maintenance(machine: Equipment, cmd: RecordMaintenance, context: Context) -> Iterator[MaintenanceCompleted]:
-    if machine.has_had(cmd.job_id):
+    if machine.has_done(cmd.job_id):
         return  # recorded twice, done once
-    if cmd.job_id in machine.open_jobs:
-        raise job_exists("The job is open; complete it instead.")
-    if not context.read(user, cmd.completed_by).active:
-        raise technician_unknown()
-    if cmd.performed_at > context.now:
-        raise performed_in_future()
-    completed_date = day_in(context.read(company, context.company_id).time_zone, cmd.performed_at)
-    if completed_date < machine.in_service_on:
+    if machine.knows(cmd.job_id):
+        raise job_exists()
+    done_on = _day_of_work(context, cmd.completed_by, cmd.performed_at)
+    if done_on < machine.in_service_on:
         raise performed_before_service(f"The machine has been in service since {machine.in_service_on}.")
-    yield MaintenanceCompleted(**dict(cmd), completed_date=completed_date, effective_at=cmd.performed_at)
+    if machine.retired_on and done_on > machine.retired_on:
+        raise equipment_retired(f"The machine was retired on {machine.retired_on}.")
+    yield MaintenanceCompleted(**vars(cmd), completed_date=done_on, effective_at=cmd.performed_at)
 
 
 class AssignEquipment(Command):
@@ -426,7 +452,7 @@ class AssignEquipment(Command):
 
 @equipment.decides(MANAGERS)
 def assign_equipment(machine: Equipment, cmd: AssignEquipment, context: Context) -> Iterator[EquipmentAssigned]:
-    if machine.assignee == cmd.assignee:
+    if (machine.assignee, machine.expected_return) == (cmd.assignee, cmd.expected_return):
         return  # asked twice, assigned once
     if machine.assignee:
         raise equipment_assigned()
@@ -435,8 +461,8 @@ def assign_equipment(machine: Equipment, cmd: AssignEquipment, context: Context)
     if cmd.assignee.kind == "user" and not context.read(user, cmd.assignee.id).active:
         raise assignee_unknown()
     if cmd.expected_return and cmd.expected_return < context.today:
-        raise returned_before_assigned()
-    yield EquipmentAssigned(**dict(cmd))
+        raise expected_return_in_past()
+    yield EquipmentAssigned(**vars(cmd))
 
 
 class ReturnEquipment(Command):
@@ -450,7 +476,7 @@ class ReturnEquipment(Command):
 def return_equipment(machine: Equipment, cmd: ReturnEquipment, context: Context) -> Iterator[EquipmentReturned]:
     if machine.assignee is None:
         raise equipment_not_assigned()
-    yield EquipmentReturned(**dict(cmd))
+    yield EquipmentReturned(**vars(cmd))
 
 
 class RetireEquipment(Command):
@@ -472,4 +498,4 @@ def retire_equipment(
         raise job_started()
     for job_id in machine.open_jobs:
         yield MaintenanceCancelled(equipment_id=cmd.equipment_id, job_id=job_id, reason=cmd.reason)
-    yield EquipmentRetired(**dict(cmd), retired_by=str(context.actor), retired_date=context.today)
+    yield EquipmentRetired(**vars(cmd), retired_by=str(context.actor), retired_date=context.today)

@@ -4,19 +4,53 @@ Bounds are not decoration: a value that pydantic takes and PostgreSQL refuses wo
 years outside 1900-2200, numbers beyond 64 bits and naive times are refused where they enter.
 """
 
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
-from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from stdnum.exceptions import ValidationError as TaxNumberError
 from stdnum.util import get_cc_module
 
 from domain.currencies import MINOR_UNITS
+from domain.zones import ZONES
 
 FIRST_YEAR, LAST_YEAR = 1900, 2200
+
+CALENDAR_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_HOUR_AND_MINUTE = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+RFC3339 = re.compile(
+    rf"{CALENDAR_DATE.pattern}T{_HOUR_AND_MINUTE}:[0-5][0-9](\.[0-9]{{1,9}})?(Z|[+-]{_HOUR_AND_MINUTE})"
+)
+
+
+def _date_of(value: Any) -> Any:
+    """Text as a date; pydantic, even when strict, would take "0" for 1970-01-01."""
+    if not isinstance(value, str):
+        return value
+    if not CALENDAR_DATE.fullmatch(value):
+        raise ValueError("a date is written YYYY-MM-DD")
+    return date.fromisoformat(value)
+
+
+def _moment_of(value: Any) -> Any:
+    """Text as a time; pydantic, even when strict, would take "1700000000" for one."""
+    if not isinstance(value, str):
+        return value
+    if not RFC3339.fullmatch(value):
+        raise ValueError("a time is written as in RFC 3339, such as 2026-11-23T08:00:00-05:00")
+    return datetime.fromisoformat(value)
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -26,7 +60,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in ZONES:
         raise ValueError(f"{name!r} is not an IANA time zone such as 'America/Lima'")
     return name
 
@@ -47,16 +81,18 @@ ShortText = Annotated[str, StringConstraints(max_length=500, pattern=ONE_LINE)]
 Text = Annotated[str, StringConstraints(max_length=4000, pattern=SEVERAL_LINES)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=ONE_LINE)]
 Email = Annotated[
-    str, StringConstraints(max_length=254, pattern=r"^[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
+    str,
+    StringConstraints(
+        max_length=254, pattern=r"^[A-Za-z0-9._%+'-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]$"
+    ),
 ]
 SerialNumber = Annotated[str, StringConstraints(pattern=r"^EQ-[0-9]{4}-[A-Z]{2}-[0-9]{6}$")]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
-Day = Annotated[date, Field(ge=date(FIRST_YEAR, 1, 1), le=date(LAST_YEAR, 12, 31))]
-Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Day = Annotated[date, BeforeValidator(_date_of), Field(ge=date(FIRST_YEAR, 1, 1), le=date(LAST_YEAR, 12, 31))]
+Instant = Annotated[AwareDatetime, BeforeValidator(_moment_of), AfterValidator(_in_utc)]
 Zone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_zone)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency)]
-Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
-Digits = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(\.[0-9]{1,4})?$")]
+Digits = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$")]
 
 
 class Value(BaseModel):
@@ -143,8 +179,3 @@ class State(BaseModel):
 
     def but(self, **changes: Any) -> Self:
         return self.model_copy(update=changes)
-
-
-def day_in(zone: str, moment: datetime) -> date:
-    """The calendar day of `moment` in the IANA zone."""
-    return moment.astimezone(ZoneInfo(zone)).date()

@@ -63,4 +63,4 @@ class AddUser(Command):
 def add_user(person: User, cmd: AddUser, context: Context) -> Iterator[UserAddedToCompany]:
     if Role.ADMIN in cmd.roles and Role.ADMIN not in context.roles:
         raise only_admins_add_admins()
-    yield UserAddedToCompany(**dict(cmd))
+    yield UserAddedToCompany(**vars(cmd))

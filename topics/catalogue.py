@@ -7,6 +7,7 @@ from aiokafka.partitioner import murmur2
 
 DAY = 24 * 3600 * 1000
 BATCH_LIMIT = 8 * 1024 * 1024
+COMMAND_LIMIT = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -21,22 +22,34 @@ class Topic:
     def named(self, prefix: str) -> str:
         return f"{prefix}.{self.name}"
 
+    @property
+    def limit(self) -> int:
+        """Largest record batch in bytes."""
+        return int(self.config["max.message.bytes"])
 
-def _kept_for(days: int) -> dict[str, str]:
-    return {"cleanup.policy": "delete", "retention.ms": str(days * DAY)}
+
+def _kept_for(days: int, limit: int = BATCH_LIMIT) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(days * DAY), "max.message.bytes": str(limit)}
 
 
 COMMANDS = Topic(
     "commands",
     "company_id",
     "Every command; a company's commands share a partition and are decided in its order.",
-    _kept_for(7) | {"message.timestamp.type": "LogAppendTime"},
+    # The broker measures what a batch holds after unpacking it: a small packed one could else bring a record that a
+    # lane cannot put into one batch of its state any more.
+    _kept_for(7, COMMAND_LIMIT) | {"message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"},
 )
 EVENTS = Topic(
     "events",
     "company_id",
     "The journal: every domain event, for ever, with gap-free positions per partition.",
-    {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"},
+    {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        "max.message.bytes": str(BATCH_LIMIT),
+    },
 )
 OUTCOMES = Topic(
     "outcomes", "company_id", "One answer per command: accepted with positions, or rejected with a code.", _kept_for(30)
@@ -53,6 +66,7 @@ STATE = Topic(
         "min.compaction.lag.ms": str(2 * 3600 * 1000),
         "segment.ms": str(30 * 60 * 1000),
         "message.timestamp.type": "LogAppendTime",
+        "max.message.bytes": str(BATCH_LIMIT),
     },
 )
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,10 @@ from topics.upcasters import upcast
 
 OUTCOME_TYPE = f"{TYPE_PREFIX}.command.decided.v1"
 REROUTED = "bitcorp-rerouted"
+PLAIN = re.compile(r"[ -~]{1,200}")
+SUBJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: Attributes that go on into outcomes, events and logs.
+CARRIED = {"id", "source", "type", "subject", "actor", "correlationid", "causationid", "traceparent"}
 COMPANY_ID: TypeAdapter[str] = TypeAdapter(CompanyId)
 
 
@@ -78,8 +83,11 @@ def read_command(record: Record) -> CommandMessage:
     for name in ("id", "source", "type", "subject", "actor"):
         if not need(name):
             raise Malformed(f"header ce_{name} is missing")
-    aggregate, slash, aggregate_id = found.attributes["subject"].partition("/")
-    if not slash:
+    for name in found.attributes.keys() & CARRIED:
+        if not PLAIN.fullmatch(found.attributes[name]):
+            raise Malformed(f"header ce_{name} must be at most 200 printable ASCII characters")
+    aggregate, _, aggregate_id = found.attributes["subject"].partition("/")
+    if not SUBJECT_ID.fullmatch(aggregate_id):
         raise Malformed("ce_subject must be <aggregate>/<id>")
     return CommandMessage(
         id=_uuid(found.attributes["id"]),
@@ -95,6 +103,51 @@ def read_command(record: Record) -> CommandMessage:
         causation_id=need("causationid"),
         traceparent=need("traceparent"),
     )
+
+
+def salvage(record: Record) -> CommandMessage | None:
+    """What can be said of a malformed command so that its sender gets an answer; None without id or company.
+
+    Its data is a digest of what came, so that the same bytes have the same fingerprint.
+    """
+    try:
+        company_id = read_key(record.key)
+        found = _readable(record)
+        command_id = _uuid(found.get("id", ""))
+    except Malformed:
+        return None
+    aggregate, _, aggregate_id = found.get("subject", "").partition("/")
+    digest = hashlib.sha256(record.value or b"").hexdigest()
+    return CommandMessage(
+        id=command_id,
+        type=found.get("type", ""),
+        company_id=company_id,
+        aggregate=aggregate,
+        aggregate_id=aggregate_id,
+        actor=_actor_or_unknown(found.get("actor", "")),
+        data=f'"{digest}"'.encode(),
+        correlation_id=found.get("correlationid"),
+    )
+
+
+def _readable(record: Record) -> dict[str, str]:
+    """The first plain value of each attribute, whatever else is wrong with the message."""
+    try:
+        pairs = list(cloudevents.read(record).attributes.items())
+    except Malformed:
+        pairs = [
+            (name[3:].lower(), (value or b"").decode("utf-8", "replace"))
+            for name, value in record.headers
+            if name.lower().startswith(cloudevents.PREFIX)
+        ]
+    return {name: value for name, value in reversed(pairs) if PLAIN.fullmatch(value)}
+
+
+def _actor_or_unknown(text: str) -> Actor:
+    try:
+        return Actor.parse(text)
+    except ValueError:
+        return Actor("unknown", "unknown")
 
 
 def read_key(key: bytes | None) -> str:
@@ -144,7 +197,7 @@ def write_event(
     fact: Fact, command: CommandMessage, topic: str, partition: int, position: int, now: datetime, chain: bytes
 ) -> tuple[Record, bytes]:
     """The record of an event, and the company's chain value after it."""
-    value = fact.event.model_dump_json(exclude_none=True).encode()
+    value = fact.data
     attributes = {
         "id": str(event_id(command.company_id, partition, position)),
         "source": f"/companies/{command.company_id}",

@@ -37,6 +37,7 @@ class Settings(BaseSettings):
         SecretStr(""), description="PEM of the EdDSA key that `bitcorp token` signs with"
     )
     token_public_keys: str = Field("", description="PEM of the EdDSA keys that the API accepts; empty: the stack's own")
+    metrics_host: str = Field("127.0.0.1", description="Address of a worker's /metrics and /health")
     metrics_port: int = Field(0, ge=0, le=65535, description="Port of a worker's /metrics and /health; 0: none")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")

@@ -25,12 +25,17 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from ops.embedded.errors import EmbeddedError, Report, silent
-from ops.embedded.process import Lock
+from ops.embedded.locks import Lock
 
 LOCK_FILE = Path(__file__).with_name("jars.lock")
 DOWNLOADS_AT_ONCE = 8
 ATTEMPTS = 3
 PATIENCE_SECONDS = 2.0
+ADVICE = (
+    "Check the network (behind a proxy: HTTPS_PROXY), name a mirror in the [repositories] of jgo's configuration file, "
+    "install Maven (mvn), which is tried next, or copy the files that jars.lock lists into a directory and set "
+    "BITCORP_JARS to it."
+)
 
 
 @dataclass(frozen=True)
@@ -164,23 +169,18 @@ def _by_jgo(jars: Sequence[Jar], directory: Path, scratch: Path, report: Report)
 
 
 def _download(jar: Jar, directory: Path, scratch: Path, meter: "_Meter") -> None:
-    reasons = []
+    reason = ""
     for attempt in range(ATTEMPTS):
         try:
             path = _resolve(jar, scratch / str(attempt), meter, look_around=attempt == 0)
-            _check(jar, path)
         except Exception as error:  # whatever jgo and the HTTP library below it come up with
-            reasons.append(f"{type(error).__name__}: {error}")
-        else:
+            reason = f"{type(error).__name__}: {error}"
+            continue
+        if sha256(path) == jar.sha256:
             _install(path, directory / jar.filename)
             return
-    raise EmbeddedError(
-        f"{jar} could not be downloaded, {ATTEMPTS} times.\n"
-        f"The last reason was: {reasons[-1]}\n"
-        "Check the network (a proxy? HTTPS_PROXY), name a mirror in the [repositories] of jgo's configuration file, "
-        "install Maven (mvn), which is then tried too, "
-        f"or copy the files of {LOCK_FILE} into a directory and set BITCORP_JARS to it."
-    )
+        reason = f"what came has the SHA-256 {sha256(path)}, not {jar.sha256}; it was thrown away"
+    raise EmbeddedError(f"{jar} could not be downloaded, {ATTEMPTS} times.\nThe last reason: {reason}\n{ADVICE}")
 
 
 def _resolve(jar: Jar, scratch: Path, meter: "_Meter", look_around: bool) -> Path:
@@ -189,9 +189,9 @@ def _resolve(jar: Jar, scratch: Path, meter: "_Meter", look_around: bool) -> Pat
         repo_cache=scratch,
         local_repos=[default_maven_repo()] if look_around else [],
         remote_repos=_repositories(),
-        timeout=30,
     )
-    return context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
+    path: Path = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
+    return path
 
 
 def _repositories() -> dict[str, str]:
@@ -214,10 +214,7 @@ def _by_maven(jars: Sequence[Jar], directory: Path, scratch: Path) -> None:
     command = ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DexcludeTransitive=true", "-DoutputDirectory=libs"]
     run = subprocess.run(command, cwd=scratch, capture_output=True, text=True)
     if run.returncode != 0:
-        raise EmbeddedError(
-            f"Neither jgo nor Maven could fetch {len(jars)} jars.\n{run.stdout[-1500:]}\n"
-            f"Check the network, or copy the files of {LOCK_FILE} into a directory and set BITCORP_JARS to it."
-        )
+        raise EmbeddedError(f"Neither jgo nor Maven could fetch {len(jars)} jars.\n{run.stdout[-1500:]}\n{ADVICE}")
     for jar in jars:
         _check(jar, scratch / "libs" / jar.filename)
         _install(scratch / "libs" / jar.filename, directory / jar.filename)

@@ -14,7 +14,9 @@ from pathlib import Path
 from ops.embedded import jars
 from ops.embedded.errors import Report, silent
 from ops.embedded.java import Java, find_java
-from ops.embedded.process import Child, Lock, remembered_ports, require_port, server_lock, spawn
+from ops.embedded.locks import Lock, server_lock
+from ops.embedded.ports import remembered_ports, require_port
+from ops.embedded.process import Child, spawn
 
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
@@ -117,7 +119,7 @@ class Kafka:
     def _spawn(self, java: Java, classpath: Sequence[Path], lock: Lock) -> Child:
         self._prepare_data()
         for port in self._ports().values():
-            require_port("Kafka", port, self._ports_path)
+            require_port("Kafka", port, f"start in another directory: the port belongs to the data in {self.directory}")
         command = [str(java.path), *JVM, *self._archive_flags(java, classpath)]
         command += ["-cp", os.pathsep.join(map(str, classpath)), "kafka.Kafka", "server.properties"]
         return spawn(

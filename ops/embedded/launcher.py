@@ -8,6 +8,7 @@ import ctypes
 import os
 import pwd
 import sys
+from pathlib import Path
 
 CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG = 1
@@ -18,7 +19,7 @@ def main() -> None:
     take_identity(identity)
     # After the change of identity, which would clear it.
     die_with(int(parent), int(death_signal))
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606 - becoming the server is the purpose
 
 
 def take_identity(identity: str) -> None:
@@ -56,8 +57,7 @@ def call(name: str, *arguments: int) -> None:
 
 
 def write(path: str, text: str) -> None:
-    with open(path, "w") as file:
-        file.write(text)
+    Path(path).write_text(text)
 
 
 if __name__ == "__main__":

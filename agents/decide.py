@@ -1,0 +1,304 @@
+"""The command worker: a Faust app whose one agent hands each partition's commands to that partition's lane.
+
+Faust gives the group, the assignment, the fetch and the recovery of the table; the lanes give correctness.
+"""
+
+import asyncio
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+import faust
+import structlog
+from mode import Service
+
+from agents.decision import Place
+from agents.kafka import KafkaLog
+from agents.lane import Lane
+from agents.log import LaneStopped, Lost
+from agents.state import PartitionState
+from agents.transport import Lease, Transport
+from topics import logs, metrics
+from topics.catalogue import COMMANDS, STATE
+from topics.cloudevents import Record
+from topics.provision import require, topic_id
+from topics.settings import Settings
+
+logger = structlog.get_logger("worker")
+
+#: How a process ends after a fault of infrastructure or of ours: its supervisor starts another.
+EXIT_FAULT = 70
+EXIT_MISCONFIGURED = 78
+#: How long lanes may take to publish what they have decided when their partition is taken away.
+SETTLE_SECONDS = 5.0
+
+
+def group_of(settings: Settings) -> str:
+    """The consumer group of the command workers."""
+    return f"{settings.prefix}-lanes"
+
+
+class LaneTable(faust.Table):
+    """The lanes' state as a Faust table: Faust recovers it, lanes read and write it, and only valid records count."""
+
+    def __init__(self, *args: Any, on_recovered: Callable[[set[int]], Awaitable[None]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.states: dict[int, PartitionState] = {}
+        self._on_recovered = on_recovered
+
+    def state(self, partition: int) -> PartitionState:
+        if partition not in self.states:
+            self.states[partition] = PartitionState(partition)
+        return self.states[partition]
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Partitions that another worker serves: what we hold of them goes stale from now on."""
+        for partition in partitions:
+            self.states.pop(partition, None)
+
+    def persisted_offset(self, tp: Any) -> int | None:
+        """Faust replays from behind this offset: only what we have not read or written ourselves."""
+        found = self.states.get(tp.partition)
+        return found.end - 1 if found is not None and found.end else None
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        for message in map(attrgetter("message"), batch):
+            state = self.state(message.partition)
+            state.read(message.offset, message.key.decode(), message.value, message.headers or ())
+
+    async def on_recovery_completed(self, active_tps: set[Any], standby_tps: set[Any]) -> None:
+        await super().on_recovery_completed(active_tps, standby_tps)
+        await self._on_recovered({tp.partition for tp in active_tps})
+
+
+class App(faust.App):
+    """Faust's app with our transport and a lease."""
+
+    def __init__(self, settings: Settings, lease: Lease) -> None:
+        self.lease = lease
+        super().__init__(
+            group_of(settings),
+            broker=[f"kafka://{server}" for server in settings.kafka.split(",")],
+            store="memory://",
+            datadir=str(settings.directory / "faust"),
+            topic_partitions=settings.partitions,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            table_standby_replicas=0,
+            web_enabled=False,
+            broker_session_timeout=settings.session_seconds,
+            broker_heartbeat_interval=settings.session_seconds / 10,
+            broker_request_timeout=max(40.0, settings.session_seconds),
+            broker_rebalance_timeout=60.0,
+            broker_max_poll_interval=1e7,
+            broker_max_poll_records=1000,
+            broker_commit_interval=1.0,
+            broker_commit_every=10_000_000,
+            consumer_auto_offset_reset="earliest",
+            stream_buffer_maxsize=4096,
+            stream_wait_empty=False,
+            stream_recovery_delay=0.0,
+            producer_request_timeout=15.0,
+            worker_redirect_stdouts=False,
+        )
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+
+class Worker:
+    """One process that serves lanes: the Faust app, the lanes of its partitions, and their way to Kafka."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.lanes: dict[int, Lane] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._messages: dict[int, dict[int, Any]] = defaultdict(dict)
+        self._left = asyncio.Event()
+        self.fault: BaseException | None = None
+        self.lease = Lease(settings.session_seconds)
+        self.app = App(settings, self.lease)
+        self.log = KafkaLog(
+            settings,
+            group_of(settings),
+            topic_id(settings, COMMANDS.named(settings.prefix)),
+            self._check_owned,
+        )
+        self._generation = -1
+        self._build()
+
+    def _build(self) -> None:
+        """The table and the one agent, as Faust declares them."""
+        raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+        app, prefix = self.app, self.settings.prefix
+        changelog = app.topic(STATE.named(prefix), partitions=self.settings.partitions, **raw)
+        self.table = LaneTable(
+            app,
+            name="state",
+            default=None,
+            partitions=self.settings.partitions,
+            changelog_topic=changelog,
+            on_recovered=self._start_lanes,
+            **{name: kind for name, kind in raw.items() if name.endswith("type")},
+        )
+        app.tables.add(self.table)
+        app.agent(app.topic(COMMANDS.named(prefix), **raw), name="decide")(self._hand_out)
+        app.on_partitions_revoked.connect(self._stop_lanes)
+
+    async def _hand_out(self, stream: Any) -> Any:
+        """The agent: pull what was fetched, without Faust's own acknowledgement, and give it to the lanes."""
+        queue = stream.channel.queue
+        while True:
+            events = [await stream.channel.get()]
+            while not queue.empty():
+                events.append(queue.get_nowait())
+            messages = sorted((event.message for event in events), key=attrgetter("partition"))
+            for partition, theirs in groupby(messages, key=attrgetter("partition")):
+                self._give(partition, list(theirs))
+            await asyncio.sleep(0)
+            if False:  # an agent must be an async generator to be allowed no acknowledgement of its own
+                yield
+
+    def _give(self, partition: int, messages: list[Any]) -> None:
+        lane = self.lanes.get(partition)
+        if lane is None:
+            return  # fetched for an earlier assignment: whoever serves the partition fetches it again
+        self._messages[partition].update((message.offset, message) for message in messages)
+        lane.inbox.put([_record(message) for message in messages])
+
+    def _acknowledge(self, partition: int) -> Callable[[Sequence[Record]], None]:
+        """Acknowledge in order of offsets: Faust would commit past one that is left out."""
+        waiting = self._messages[partition]
+
+        def acknowledge(records: Sequence[Record]) -> None:
+            for record in records:
+                if message := waiting.pop(record.offset, None):
+                    message.ack(self.app.consumer)
+
+        return acknowledge
+
+    # -- assignment ----------------------------------------------------------------------------------------------
+
+    async def _start_lanes(self, partitions: set[int]) -> None:
+        """Every assigned partition is taken over afresh; what we still hold of it saves reading it again."""
+        await self._stop_lanes()
+        self.table.forget(set(self.table.states) - partitions)
+        self._generation = self.app.consumer_generation_id
+        for partition in sorted(partitions):
+            self._messages[partition].clear()
+            lane = Lane(
+                Place(self.settings.prefix, partition, self.settings.partitions),
+                self.table.state(partition),
+                self.log,
+                self._acknowledge(partition),
+                group_commands=self.settings.group_commands,
+                check_seconds=self.settings.check_seconds,
+                failures_before_stop=self.settings.failures_before_stop,
+            )
+            self.lanes[partition] = lane
+            self._tasks[partition] = asyncio.create_task(self._run(lane), name=f"lane-{partition}")
+        metrics.LANE_PARTITIONS.set(len(self.lanes))
+
+    async def _stop_lanes(self, *_: Any, **__: Any) -> None:
+        """Let what was decided be published, for a while; the rest is decided by the next owner."""
+        lanes, tasks = list(self.lanes.values()), list(self._tasks.values())
+        self.lanes, self._tasks = {}, {}
+        if lanes:
+            await asyncio.wait([asyncio.ensure_future(lane.settle()) for lane in lanes], timeout=SETTLE_SECONDS)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, lane: Lane) -> None:
+        try:
+            await lane.run()
+        except asyncio.CancelledError:
+            raise
+        except Lost as lost:
+            logger.warning("partition lost", partition=lane.partition, reason=str(lost))
+        except LaneStopped as stopped:
+            self._leave(stopped)
+        except Exception as fault:
+            self._leave(fault)
+
+    def _check_owned(self, partition: int) -> None:
+        if self.app.consumer_generation_id != self._generation:
+            raise Lost(f"partition {partition} was assigned in generation {self._generation}, which has ended")
+        if not self.lease.valid:
+            raise Lost("the group coordinator has not answered a heartbeat for longer than the session")
+
+    def _leave(self, fault: BaseException) -> None:
+        """A fault inside a commit ends the process: the group takes over in seconds, and nothing is half done."""
+        logger.error("worker leaves", reason=f"{type(fault).__name__}: {fault}", exc_info=fault)
+        self.fault = fault
+        self._left.set()
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def serve(self) -> int:
+        """Run until SIGTERM or SIGINT (exit code 0) or a fault (another)."""
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self._left.set)
+        await self.log.start()
+        self.app.finalize()
+        self.app.in_worker = True
+        await self.app.start()
+        self.lease.watch()
+        logger.info("worker started", group=group_of(self.settings))
+        await self._until_left()
+        if self.fault is not None:
+            return EXIT_FAULT
+        await self._stop_lanes()
+        await self.app.stop()
+        await self.log.stop()
+        logger.info("worker stopped")
+        return 0
+
+    async def _until_left(self) -> None:
+        crashed = asyncio.create_task(_crash_of(self.app))
+        left = asyncio.create_task(self._left.wait())
+        await asyncio.wait({crashed, left}, return_when=asyncio.FIRST_COMPLETED)
+        if crashed.done():
+            self._leave(crashed.result())
+        crashed.cancel()
+
+
+async def _crash_of(app: Service) -> BaseException:
+    await app._crashed.wait()
+    return app.crash_reason or RuntimeError("Faust stopped without a reason")
+
+
+def _record(message: Any) -> Record:
+    headers = message.headers or ()
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return Record(
+        message.topic,
+        message.partition,
+        message.key,
+        message.value,
+        tuple(pairs),
+        message.offset,
+        round(message.timestamp * 1000),
+    )
+
+
+def main(settings: Settings) -> None:
+    """Run one command worker until it is told to stop; ends the process."""
+    logs.configure(settings, "lanes")
+    try:
+        require(settings)
+    except Exception as fault:
+        logger.error("worker does not start", reason=str(fault))
+        os._exit(EXIT_MISCONFIGURED)
+    if settings.metrics_port:
+        metrics.serve(settings.metrics_port)
+    os._exit(asyncio.run(_serve(settings)))
+
+
+async def _serve(settings: Settings) -> int:
+    return await Worker(settings).serve()

@@ -1,0 +1,40 @@
+"""State folded again from the journal: for records of an older state version, and for `bitcorp state rebuild`."""
+
+from collections.abc import Iterable, Mapping
+
+from agents.log import LaneStopped
+from domain.engine import Book, chain_key, decider_of, state_version_of
+from topics.cloudevents import Record
+from topics.messages import read_event
+
+
+def fold_journal(journal: Iterable[Record]) -> dict[str, bytes | None]:
+    """Aggregates, claims and chain values as the events of one partition, in order, make them."""
+    book = Book(lambda key: None)
+    for record in journal:
+        fact = read_event(record)
+        book.fold(fact.company_id, [(fact.aggregate_id, fact.event)])
+        book.put(chain_key(fact.company_id), bytes.fromhex(fact.chain))
+    return book.changes
+
+
+def outdated(records: Mapping[str, bytes]) -> bool:
+    """Whether any record has an older state version. Raises LaneStopped for a newer one: this build is too old."""
+    older = False
+    for key, record in records.items():
+        decider = decider_of(key)
+        if decider is None:
+            continue
+        version = state_version_of(record)
+        if version > decider.state_version:
+            raise LaneStopped(
+                f"{key} has state version {version}, this build knows {decider.state_version}: start a newer build"
+            )
+        older = older or version < decider.state_version
+    return older
+
+
+def refold(journal: Iterable[Record], records: Mapping[str, bytes]) -> dict[str, bytes | None]:
+    """Changes that bring the records to what the journal says with today's `evolve`."""
+    folded = fold_journal(journal)
+    return {key: value for key, value in folded.items() if records.get(key) != value}

@@ -1,0 +1,190 @@
+"""POST routes, one per command of the domain: the request becomes a message, its outcome becomes the answer."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID, uuid5
+
+import orjson
+import structlog
+from aiohttp import web
+from pydantic import ValidationError
+
+from api import headers
+from api.door import ROOT, Door
+from api.outcomes import Follower
+from api.problems import Problem, body_too_large, kafka_away, malformed, not_found, not_permitted, of_refusal
+from api.tokens import Principal
+from domain import DECIDERS
+from domain.company import company
+from domain.decider import Kind, Refusal, Rule
+from domain.engine import field_errors, invalid
+from domain.record import Outcome, Status
+from topics.messages import CommandMessage
+from topics.publisher import Publisher, TooLarge, Unavailable
+
+SOURCE = "/api"
+RETRY_SECONDS = 5
+PENDING_SECONDS = 1
+
+log = structlog.get_logger(__name__)
+
+
+def path_of(rule: Rule[Any]) -> str:
+    """Creation has the path of the collection, every other command that of the resource and its verb."""
+    collection = f"{ROOT}/{rule.decider.path}"
+    return collection if rule.creates else f"{collection}/{{{rule.decider.key}}}/{rule.verb}"
+
+
+def resource_path(aggregate_path: str, aggregate_id: str) -> str:
+    return f"{ROOT}/{aggregate_path}/{aggregate_id}"
+
+
+def command_path(company_id: str, command_id: UUID, principal: Principal) -> str:
+    """Where the outcome can be read; an operator has no company of his own, so his link names it."""
+    query = f"?company_id={company_id}" if principal.company_id is None else ""
+    return f"{ROOT}/commands/{command_id}{query}"
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Publishes commands and waits for outcomes; knows no rule."""
+
+    door: Door
+    publisher: Publisher
+    follower: Follower
+
+    def routes(self) -> Iterator[web.RouteDef]:
+        for decider in DECIDERS:
+            for rule in decider.rules.values():
+                yield web.post(path_of(rule), partial(self.take, rule), name=rule.permission)
+
+    async def take(self, rule: Rule[Any], request: web.Request) -> web.Response:
+        principal = self.door.principal(request)
+        self.door.accepts_json(request)
+        body = await self.door.body(request)
+        command = message(rule, principal, request, body)
+        structlog.contextvars.bind_contextvars(command=str(command.id), company=command.company_id)
+        wish = headers.preference(request.headers, self.door.settings.wait_limit)
+        with self.follower.waiting(command) as answer:
+            await self._publish(command)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(answer), wish.wait)
+            outcome = answer.result() if answer.done() else None
+        location = command_path(command.company_id, command.id, principal)
+        if outcome is None:
+            return pending(command, location, wish.headers)
+        return decided(rule, outcome, location, wish.headers)
+
+    async def _publish(self, command: CommandMessage) -> None:
+        try:
+            await self.publisher.send(command)
+        except Unavailable as fault:
+            log.warning("kafka-away", reason=str(fault))
+            raise kafka_away(
+                f"Kafka did not take the command in time. Repeat the request with Idempotency-Key: {command.id}",
+                headers={"Retry-After": str(RETRY_SECONDS)},
+                members={"command_id": str(command.id)},
+            ) from fault
+        except TooLarge as fault:
+            raise body_too_large(str(fault)) from fault
+
+
+def message(rule: Rule[Any], principal: Principal, request: web.Request, body: dict[str, Any]) -> CommandMessage:
+    """The command that the request means. Raises a problem that names every wrong field."""
+    scope = f"{principal.company_id or ''}:{principal.actor}"
+    command_id = headers.command_id(request.headers, scope)
+    data = _data(rule, request.match_info, body, command_id)
+    aggregate_id = _validated(rule, data)
+    return CommandMessage(
+        id=command_id,
+        type=rule.type,
+        company_id=_company(rule, principal, aggregate_id),
+        aggregate=rule.decider.name,
+        aggregate_id=aggregate_id,
+        actor=principal.actor,
+        data=data,
+        source=SOURCE,
+        expected_version=headers.expected_version(request.headers),
+        correlation_id=request["request_id"],
+        traceparent=request["traceparent"],
+    )
+
+
+def _data(rule: Rule[Any], path: Mapping[str, str], body: dict[str, Any], command_id: UUID) -> bytes:
+    """The command's JSON: the body with the key, which is the path's, the body's or made from the command id."""
+    key = rule.decider.key
+    if rule.creates:
+        keyed = {key: str(uuid5(command_id, key))} | body
+    elif key in body:
+        error = {"field": key, "pointer": f"/{key}", "code": "extra-forbidden", "detail": "the path names it already"}
+        raise fields_wrong(errors=(error,))
+    else:
+        keyed = body | {key: path[key]}
+    try:
+        return json.dumps(keyed, allow_nan=False).encode()
+    except ValueError as fault:  # 1E+400 is infinite to Python
+        raise malformed("A number in the request body is out of range.") from fault
+
+
+def _validated(rule: Rule[Any], data: bytes) -> str:
+    """The id of the aggregate that the command names."""
+    try:
+        command = rule.command.model_validate_json(data)
+    except ValidationError as fault:
+        errors = field_errors(fault)
+        if any(error["code"] == "json-invalid" for error in errors):
+            raise malformed("The request body holds text that is not Unicode.") from fault
+        if not rule.creates and any(error["pointer"] == f"/{rule.decider.key}" for error in errors):
+            raise of_refusal(rule.decider.unknown)() from fault  # no id can look like this
+        raise fields_wrong(f"{len(errors)} of the fields are wrong.", errors=errors) from fault
+    return str(getattr(command, rule.decider.key))
+
+
+def _company(rule: Rule[Any], principal: Principal, aggregate_id: str) -> str:
+    """The token's company; for an operator, who has none, the company that he acts upon."""
+    if principal.company_id is None:
+        if not rule.operators:
+            raise not_permitted("Operators open, suspend and reactivate companies, and nothing else.")
+        return aggregate_id
+    if rule.decider is company and aggregate_id != principal.company_id:
+        raise not_permitted("Only an operator opens a company.") if rule.creates else not_found()
+    return principal.company_id
+
+
+def pending(command: CommandMessage, location: str, extra: Mapping[str, str]) -> web.Response:
+    """The command is taken, and not decided yet."""
+    plain = {"command_id": str(command.id), "status": "pending"}
+    hints = {"Location": location, "Retry-After": str(PENDING_SECONDS), "Cache-Control": "no-store"}
+    return answered(HTTPStatus.ACCEPTED, plain, hints | dict(extra))
+
+
+def decided(rule: Rule[Any], outcome: Outcome, location: str, extra: Mapping[str, str]) -> web.Response:
+    """The answer that the outcome stands for. Raises the problem that a refusal is."""
+    notes = {"Consistency": f"{outcome.partition}:{outcome.position}", "Cache-Control": "no-store"} | dict(extra)
+    if outcome.repeat:
+        notes["Idempotent-Replayed"] = "true"
+    if outcome.status is not Status.ACCEPTED:
+        raise refused(outcome, location, notes)
+    resource = resource_path(rule.decider.path, outcome.aggregate_id)
+    notes |= {"ETag": f'"{outcome.version}"', "Location" if rule.creates else "Content-Location": resource}
+    status = HTTPStatus.CREATED if rule.creates else HTTPStatus.OK
+    return answered(status, shown(outcome) | {"command": location, "resource": resource}, notes)
+
+
+def refused(outcome: Outcome, location: str, notes: Mapping[str, str]) -> Problem:
+    return of_outcome(outcome)(
+        outcome.detail or "",
+        errors=outcome.errors,
+        headers=notes,
+        members={"command_id": str(outcome.command_id), "command": location},
+    )
+
+
+def shown(outcome: Outcome) -> dict[str, Any]:
+    """What a sender sees of his command's outcome."""

@@ -1,0 +1,94 @@
+"""What a request must pass before anything is done for it: token, media types, body."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from api import headers
+from api.problems import (
+    body_too_large,
+    malformed,
+    not_acceptable,
+    not_found,
+    too_slow,
+    token_missing,
+    token_refused,
+    unsupported_media_type,
+)
+from api.tokens import BadToken, Keys, Principal, verify
+from topics import cloudevents
+from topics.settings import Settings
+
+ROOT = "/api/v1"
+JSON = "application/json"
+BODY_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Door:
+    """Checks that all routes under `/api` share; each raises the problem it finds."""
+
+    settings: Settings
+    keys: Keys
+
+    def principal(self, request: web.Request) -> Principal:
+        """Who asks. The token's own words never reach an answer or a log."""
+        scheme, _, token = (headers.single(request.headers, "Authorization") or "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise token_missing(headers={"WWW-Authenticate": 'Bearer realm="bitcorp"'})
+        try:
+            found = verify(self.settings, self.keys, token.strip())
+        except BadToken as fault:
+            challenge = f'Bearer realm="bitcorp", error="invalid_token", error_description="{fault}"'
+            raise token_refused(f"{fault}.".capitalize(), headers={"WWW-Authenticate": challenge}) from fault
+        structlog.contextvars.bind_contextvars(company=found.company_id, actor=str(found.actor))
+        return found
+
+    def company(self, principal: Principal) -> str:
+        """The company whose views the caller reads; operators have none, so nothing is there for them."""
+        if principal.company_id is None:
+            raise not_found("An operator belongs to no company; its resources are not shown.")
+        return principal.company_id
+
+    def accepts_json(self, request: web.Request) -> None:
+        if not headers.accepts(request.headers, JSON):
+            raise not_acceptable(f"The answer is {JSON}, which Accept excludes.")
+
+    async def body(self, request: web.Request) -> dict[str, Any]:
+        """The JSON object that the request carries."""
+        self._check_media_type(request)
+        parsed = _parse(await self._read(request))
+        if not isinstance(parsed, dict):
+            raise malformed("The request body must be a JSON object.")
+        return parsed
+
+    def _check_media_type(self, request: web.Request) -> None:
+        charset = (request.charset or "utf-8").lower()
+        if request.content_type != JSON or "Content-Type" not in request.headers or charset not in ("utf-8", "utf8"):
+            raise unsupported_media_type(f"The request body must be {JSON} in UTF-8.", headers={"Accept": JSON})
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise unsupported_media_type("The request body must be sent without Content-Encoding.")
+
+    async def _read(self, request: web.Request) -> bytes:
+        limit = self.settings.body_limit
+        if (request.content_length or 0) > limit:
+            raise body_too_large(f"The request body may have {limit:,} bytes.", closes=True)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                return await request.read()
+        except TimeoutError as fault:
+            raise too_slow(f"The request body did not arrive within {BODY_SECONDS:.0f} s.", closes=True) from fault
+        except web.HTTPRequestEntityTooLarge as fault:
+            raise body_too_large(f"The request body may have {limit:,} bytes.", closes=True) from fault
+        except web.RequestPayloadError as fault:
+            raise malformed("The request body is broken.", closes=True) from fault
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return cloudevents.parse_json(body)
+    except cloudevents.Malformed as fault:
+        raise malformed(f"The request body cannot be read: {fault}.") from fault

@@ -1,0 +1,180 @@
+"""Access tokens: JWTs signed with Ed25519, and nothing else.
+
+`sub` is the id of a user or an operator, `actor` says which of both, `company` is the user's company. A token is the
+only place from which the API takes the company of a request.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from pydantic import TypeAdapter, ValidationError
+
+from domain.decider import Actor
+from domain.model import CompanyId
+from topics.settings import Settings
+
+ALGORITHM = "EdDSA"
+TYPE = "at+jwt"
+LONGEST = 4096
+LEEWAY = timedelta(seconds=30)
+REQUIRED = ("exp", "sub", "aud", "iss", "actor")
+PEM_BLOCK = re.compile(r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", re.DOTALL)
+
+_company_id: TypeAdapter[str] = TypeAdapter(CompanyId)
+
+Keys = Mapping[str, Ed25519PublicKey]
+
+
+class BadToken(Exception):
+    """The token opens nothing; the text says why without repeating it."""
+
+
+class NoSigningKey(Exception):
+    """There is no private key to sign tokens with."""
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who sends a request, and for which company; operators belong to none."""
+
+    actor: Actor
+    company_id: str | None
+
+
+def mint(settings: Settings, actor: Actor, company_id: str | None, lifetime: timedelta = timedelta(hours=1)) -> str:
+    """A token for a user of a company, or for an operator (company None). Raises NoSigningKey, ValueError."""
+    if (actor.kind, company_id is None) not in (("user", False), ("operator", True)):
+        raise ValueError("a token is for a user of a company, or for an operator without a company")
+    now = datetime.now(UTC)
+    claims = {
+        "iss": settings.token_issuer,
+        "aud": settings.token_audience,
+        "sub": actor.id,
+        "actor": actor.kind,
+        "iat": now,
+        "exp": now + lifetime,
+        "jti": secrets.token_hex(12),
+    }
+    if company_id is not None:
+        claims["company"] = _company_id.validate_python(company_id)
+    key = signing_key(settings)
+    return jwt.encode(claims, key, ALGORITHM, headers={"typ": TYPE, "kid": key_id(key.public_key())})
+
+
+def verify(settings: Settings, keys: Keys, token: str) -> Principal:
+    """Who the token speaks for. Raises BadToken."""
+    if len(token) > LONGEST:
+        raise BadToken("the token is too long")
+    try:
+        claims = jwt.decode(
+            token,
+            _key_for(token, keys),
+            algorithms=[ALGORITHM],
+            issuer=settings.token_issuer,
+            audience=settings.token_audience,
+            leeway=LEEWAY,
+            options={"require": list(REQUIRED)},
+        )
+    except jwt.InvalidTokenError as fault:
+        raise BadToken(_reason(fault)) from fault
+    return _principal(claims)
+
+
+def _key_for(token: str, keys: Keys) -> Ed25519PublicKey:
+    """The key that the header names. A header that brings or fetches its own key is refused, as is any other type."""
+    header = jwt.get_unverified_header(token)
+    if header.keys() - {"alg", "typ", "kid"} or header.get("typ") != TYPE or header.get("alg") != ALGORITHM:
+        raise BadToken(f"the token's header must have typ {TYPE}, alg {ALGORITHM} and kid, and nothing else")
+    key = keys.get(str(header.get("kid")))
+    if key is None:
+        raise BadToken("the token's key is not known here")
+    return key
+
+
+def _reason(fault: jwt.InvalidTokenError) -> str:
+    match fault:
+        case jwt.ExpiredSignatureError():
+            return "the token has expired"
+        case jwt.ImmatureSignatureError():
+            return "the token is not valid yet"
+        case jwt.MissingRequiredClaimError():
+            return f"the token has no claim {fault.claim}"
+        case jwt.InvalidIssuerError() | jwt.InvalidAudienceError():
+            return "the token was issued by or for somebody else"
+        case _:
+            return "the token is not one of ours"
+
+
+def _principal(claims: Mapping[str, Any]) -> Principal:
+    company = claims.get("company")
+    try:
+        actor = Actor.parse(f"{claims['actor']}:{claims['sub']}")
+        company_id = None if company is None else _company_id.validate_python(company, strict=True)
+    except (ValueError, ValidationError) as fault:
+        raise BadToken("the token's claims name no user or operator") from fault
+    if (actor.kind, company_id is None) not in (("user", False), ("operator", True)):
+        raise BadToken("a user's token names the company, an operator's none")
+    return Principal(actor, company_id)
+
+
+def accepted_keys(settings: Settings) -> Keys:
+    """Public keys by id: those of the settings, else the public half of the signing key."""
+    texts = PEM_BLOCK.findall(settings.token_public_keys.replace("\\n", "\n"))
+    keys = [load_pem_public_key(text.encode()) for text in texts] or [signing_key(settings).public_key()]
+    return {key_id(key): key for key in map(_ed25519_public, keys)}
+
+
+def signing_key(settings: Settings) -> Ed25519PrivateKey:
+    """The key of the settings; where neither key is set, the stack's own, made when first asked for."""
+    text = settings.token_private_key.get_secret_value().replace("\\n", "\n")
+    if not text and settings.token_public_keys:
+        raise NoSigningKey("set BITCORP_TOKEN_PRIVATE_KEY to the key whose public half is in BITCORP_TOKEN_PUBLIC_KEYS")
+    key = load_pem_private_key(text.encode() or _own_key(settings.directory / "token-key.pem"), None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise NoSigningKey("BITCORP_TOKEN_PRIVATE_KEY is not an Ed25519 key in PEM")
+    return key
+
+
+def _own_key(path: Path) -> bytes:
+    """The key in the file. Of several processes that find none, one writes it whole and all read that one."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(pem)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # another process was first: its key counts
+        finally:
+            draft.unlink()
+    return path.read_bytes()
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """`kid` of a key: the start of its SHA-256."""
+    return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+
+
+def _ed25519_public(key: object) -> Ed25519PublicKey:
+    if not isinstance(key, Ed25519PublicKey):
+        raise NoSigningKey("BITCORP_TOKEN_PUBLIC_KEYS holds a key that is not Ed25519")
+    return key

@@ -1,0 +1,99 @@
+"""The command line `bitcorp`. Each command's module is imported only when it is used, so that the start is quick."""
+
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+from pydantic import ValidationError
+from rich.text import Text
+
+from ops.console import err, plain
+
+#: Name, where it is, group, and the line that `bitcorp --help` shows.
+COMMANDS = (
+    ("demo", "ops.demo:demo", "Start here", "Start all, send the life of a fleet, and sum up what came of it."),
+    ("up", "ops.up:up", "Start here", "Run the whole platform on this machine until Ctrl-C."),
+    ("doctor", "ops.doctor:doctor", "Start here", "Check this machine and installation, and say what to do."),
+    ("describe", "ops.describe:describe", "Look", "Topics, commands, events, views, metrics as they really are."),
+    ("settings", "ops.settings:settings", "Look", "All BITCORP_* variables with their meaning and value."),
+    ("tail", "ops.tail:app", "Look", "Follow events, outcomes or dead letters."),
+    ("verify", "ops.verify:verify", "Look", "Fold the journal again and compare everything with it."),
+    ("send", "ops.send:app", "Use", "Send a command and wait for its outcome."),
+    ("token", "ops.tokens:token", "Use", "Make an access token for the API."),
+    ("dead-letters", "ops.dead_letters:app", "Use", "List, show and retry what could not be processed."),
+    ("topics", "ops.topics:app", "Operate", "Create the topics, or compare them with the catalogue."),
+    ("migrate", "ops.migrate:migrate", "Operate", "Bring the database's schema to this build."),
+    ("worker", "ops.worker:app", "Operate", "Run one worker process: lanes or views."),
+    ("api", "ops.worker:api", "Operate", "Run one API process."),
+    ("views", "ops.views:app", "Operate", "List the views, or rebuild some from the journal."),
+    ("state", "ops.state:app", "Operate", "Rebuild the lanes' state from the journal."),
+    ("bench", "ops.bench:bench", "Operate", "Measure this machine, as ratios to plain loops."),
+)
+
+
+def make_app() -> App:
+    """The whole command line."""
+    app = App(
+        name="bitcorp",
+        help="Equipment ERP on Kafka, Faust and PostgreSQL.",
+        help_epilogue="Settings come from BITCORP_* variables; see: bitcorp settings",
+        version=lambda: importlib.metadata.version("bitcorp-erp"),
+        error_formatter=_wrong_arguments,
+        error_console=err,
+    )
+    for name, place, group, line in COMMANDS:
+        app.command(place, name=name, group=group, help=line)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command. Exit codes: 0 done, 1 a fault that the text explains, 2 wrong arguments, 130 Ctrl-C."""
+    try:
+        make_app()(arguments, exit_on_error=False)
+    except CycloptsError:
+        sys.exit(2)
+    except Exception as fault:
+        told = explain(fault)
+        if told is None:
+            raise
+        err.print(Text.assemble(("Error: ", "bold red"), plain(told)))
+        sys.exit(1)
+
+
+def explain(fault: Exception) -> str | None:
+    """What a fault that users can mend says to them; None for a fault of ours."""
+    if isinstance(fault, ValidationError) and fault.title == "Settings":
+        return _wrong_settings(fault)
+    return str(fault) if isinstance(fault, _told()) else None
+
+
+def _told() -> tuple[type[Exception], ...]:
+    """Exceptions whose text was written for the user."""
+    from api.tokens import NoSigningKey
+    from ops.embedded import EmbeddedError
+    from ops.errors import Fault
+    from topics.provision import TopicsDiffer
+    from topics.publisher import TooLarge, Unavailable
+
+    return Fault, EmbeddedError, TopicsDiffer, Unavailable, TooLarge, NoSigningKey
+
+
+def _wrong_settings(fault: ValidationError) -> str:
+    lines = [f"  BITCORP_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in fault.errors(include_input=False)]
+    return "\n".join(["Some settings are wrong:", *lines, "Look at their meaning with: bitcorp settings"])
+
+
+def _wrong_arguments(fault: CycloptsError) -> Text:
+    """Every wrong field with the option it came from, where a command's fields are wrong."""
+    cause = fault.__cause__
+    if not isinstance(cause, ValidationError):
+        return Text.assemble(("Error: ", "bold red"), plain(fault))
+    from domain.engine import field_errors
+
+    lines = [f"\n  --{e['field'].replace('_', '-')}: {e['detail']}" for e in field_errors(cause)]
+    return Text.assemble(("Error: ", "bold red"), "Some options are wrong:", *map(plain, lines))
+
+
+if __name__ == "__main__":
+    main()

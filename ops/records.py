@@ -1,0 +1,137 @@
+"""Topics as they lie on the broker, read by a plain consumer outside every group: nothing is committed."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from ops.errors import Fault
+from topics.cloudevents import Record
+from topics.settings import Settings
+
+AT_ONCE = 5000
+ANSWER_SECONDS = 10.0
+#: librdkafka's own complaints: what matters of them is raised.
+QUIET = logging.getLogger("ops.records.librdkafka")
+QUIET.addHandler(logging.NullHandler())
+QUIET.propagate = False
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """First offset that is kept, and the offset that the next record will have."""
+
+    first: int
+    end: int
+
+
+@contextmanager
+def consumer(settings: Settings) -> Iterator[Consumer]:
+    """A consumer that belongs to no group. Raises Fault where Kafka does not answer."""
+    opened = Consumer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "group.id": f"{settings.prefix}.shell",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "fetch.message.max.bytes": 9 * 1024 * 1024,
+        },
+        logger=QUIET,
+    )
+    try:
+        yield opened
+    except KafkaException as fault:
+        raise Fault(
+            f"Kafka at {settings.kafka} failed: {fault.args[0].str()}. Look with: bitcorp doctor"
+        ) from fault
+    finally:
+        opened.close()
+
+
+def partitions(reader: Consumer, topic: str) -> list[int]:
+    """The topic's partitions. Raises Fault where there is no such topic."""
+    found = reader.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
+    if found.error is not None:
+        raise Fault(f"There is no topic {topic} ({found.error.str()}). Create the topics with: bitcorp topics apply")
+    return sorted(found.partitions)
+
+
+def bounds(reader: Consumer, topic: str, partition: int) -> Bounds:
+    """What the partition holds now."""
+    return Bounds(*reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_SECONDS))
+
+
+def read(reader: Consumer, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
+    """The partition's records from offset `start` up to, not including, `end`."""
+    if start >= end:
+        return
+    reader.assign([TopicPartition(topic, partition, start)])
+    position, heard = start, time.monotonic()
+    while position < end:
+        for message in _batch(reader):
+            heard = time.monotonic()
+            position = _after(message)
+            if message.error() is None and position <= end:
+                yield record_of(message)
+        if time.monotonic() - heard > ANSWER_SECONDS:
+            raise Fault(f"Kafka sent nothing of {topic}/{partition} from offset {position} for {ANSWER_SECONDS:.0f} s.")
+
+
+def read_all(settings: Settings, topic: str) -> Iterator[Record]:
+    """All that the topic holds now, partition by partition."""
+    with consumer(settings) as reader:
+        for partition in partitions(reader, topic):
+            kept = bounds(reader, topic, partition)
+            yield from read(reader, topic, partition, kept.first, kept.end)
+
+
+def follow(settings: Settings, topic: str, *, from_beginning: bool = False) -> Iterator[Record]:
+    """The topic's records as they come, until the caller stops."""
+    with consumer(settings) as reader:
+        reader.assign(
+            [
+                TopicPartition(topic, p, OFFSET_BEGINNING if from_beginning else bounds(reader, topic, p).end)
+                for p in partitions(reader, topic)
+            ]
+        )
+        while True:
+            for message in _batch(reader, seconds=0.2):
+                if message.error() is None:
+                    yield record_of(message)
+
+
+def record_of(message: Message) -> Record:
+    headers: Iterable[tuple[str, bytes]] = message.headers() or ()
+    return Record(
+        topic=message.topic() or "",
+        partition=message.partition() or 0,
+        key=_bytes(message.key()),
+        value=_bytes(message.value()),
+        headers=tuple(headers),
+        offset=message.offset() or 0,
+        timestamp=message.timestamp()[1],
+    )
+
+
+def _batch(reader: Consumer, seconds: float = 1.0) -> Iterator[Message]:
+    """Records, and where a partition ends a message whose error says so."""
+    for message in reader.consume(AT_ONCE, timeout=seconds):
+        fault = message.error()
+        if fault is None or fault.code() == KafkaError._PARTITION_EOF:
+            yield message
+        elif not fault.retriable():
+            raise KafkaException(fault)
+
+
+def _after(message: Message) -> int:
+    """The offset that follows; at a partition's end compaction may have left none before it."""
+    offset = message.offset() or 0
+    return offset if message.error() else offset + 1
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

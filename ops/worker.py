@@ -1,0 +1,34 @@
+"""`bitcorp worker` and `bitcorp api`: one process of the platform, running until SIGTERM or Ctrl-C."""
+
+from cyclopts import App
+
+from ops.stack import resolve
+from topics.settings import Settings
+
+app = App(name="worker", help="Run one worker process: lanes or views.")
+
+
+@app.command
+def lanes() -> None:
+    """Decide commands. Start as many as there are partitions at most; they share the partitions among them."""
+    settings = resolve(Settings())
+    from agents import decide
+
+    decide.main(settings)
+
+
+@app.command
+def views() -> None:
+    """Fold events and outcomes into the views in PostgreSQL."""
+    settings = resolve(Settings())
+    from agents import project
+
+    project.main(settings)
+
+
+def api() -> None:
+    """Serve the HTTP API at BITCORP_API_HOST and BITCORP_API_PORT."""
+    settings = resolve(Settings())
+    from api import app as door
+
+    door.main(settings)

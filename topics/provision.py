@@ -1,0 +1,253 @@
+"""Topics made as the catalogue says, and compared with it before anybody works on them."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+    TopicMetadata,
+)
+
+from topics.catalogue import TOPICS, Topic
+from topics.publisher import Unavailable
+from topics.settings import Settings
+
+REQUEST_SECONDS = 10.0
+CREATION_SECONDS = 30.0
+POLL_SECONDS = 0.05
+SAFE_REPLICATION = 3
+SAFE_IN_SYNC = 2
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One way in which a topic is not as the catalogue and the settings want it, and what mends it."""
+
+    topic: str
+    what: str
+    found: str
+    expected: str
+    mend: str = "bitcorp topics apply"
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.what} is {self.found}, expected {self.expected}. To mend it: {self.mend}"
+
+
+class TopicsDiffer(Exception):
+    """The topics are not as they must be; the text shows each difference and what mends it."""
+
+    def __init__(self, differences: Sequence[Difference]) -> None:
+        self.differences = tuple(differences)
+        lines = "\n".join(f"  {difference}" for difference in differences)
+        super().__init__(f"The topics are not as this build needs them:\n{lines}")
+
+
+def create_topics(settings: Settings) -> list[str]:
+    """Create what is missing, mend configurations that differ, and say what was done: nothing, the second time.
+
+    Several processes may do so at once. Raises TopicsDiffer for what cannot be mended here, Unavailable without Kafka.
+    """
+    _refuse(list(_unsafe_settings(settings)))
+    admin = _admin(settings)
+    done = _create_missing(admin, settings) + _mend_configs(admin, settings)
+    require(settings)
+    return done
+
+
+def require(settings: Settings) -> None:
+    """Raise TopicsDiffer unless all topics are as the catalogue and the settings want them."""
+    _refuse(compare(settings))
+
+
+def compare(settings: Settings) -> list[Difference]:
+    """Every difference between the topics that Kafka has and those that the catalogue and the settings want."""
+    admin = _admin(settings)
+    there = _topics(admin)
+    wanted = _wanted(settings)
+    configs = _configs(admin, [name for name in wanted if name in there])
+    found = [
+        difference
+        for name, topic in wanted.items()
+        for difference in _differences(settings, name, topic, there.get(name), configs.get(name, {}))
+    ]
+    return [*_unsafe_settings(settings), *found]
+
+
+def topic_id(settings: Settings, name: str) -> str:
+    """Kafka's own id of the topic with this full name; another id means that the topic was made anew."""
+    admin = _admin(settings)
+    described = admin.describe_topics(TopicCollection([name]), request_timeout=REQUEST_SECONDS)
+    try:
+        return str(_result(described[name]).topic_id)
+    except KafkaException as fault:
+        if fault.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise
+        raise TopicsDiffer([_missing(name)]) from fault
+
+
+def config_of(topic: Topic, settings: Settings) -> dict[str, str]:
+    """The topic's configuration: the catalogue's, and what follows from the number of replicas."""
+    in_sync = min(SAFE_IN_SYNC, max(1, settings.replication - 1))
+    return {**topic.config, "min.insync.replicas": str(in_sync)}
+
+
+def _wanted(settings: Settings) -> dict[str, Topic]:
+    return {topic.named(settings.prefix): topic for topic in TOPICS}
+
+
+def _refuse(differences: Sequence[Difference]) -> None:
+    if differences:
+        raise TopicsDiffer(differences)
+
+
+# Differences
+
+
+def _unsafe_settings(settings: Settings) -> Iterator[Difference]:
+    if not settings.single_node and settings.replication < SAFE_REPLICATION:
+        mend = f"set BITCORP_REPLICATION={SAFE_REPLICATION}, or BITCORP_SINGLE_NODE=true where data may be lost"
+        yield Difference("settings", "replication", str(settings.replication), f"at least {SAFE_REPLICATION}", mend)
+
+
+def _missing(name: str) -> Difference:
+    return Difference(name, "the topic", "missing", "there")
+
+
+def _differences(
+    settings: Settings, name: str, topic: Topic, found: TopicMetadata | None, config: Mapping[str, str]
+) -> Iterator[Difference]:
+    if found is None:
+        yield _missing(name)
+        return
+    partitions = len(found.partitions)
+    if partitions != settings.partitions:
+        mend = f"set BITCORP_PARTITIONS={partitions}, or start anew under another BITCORP_PREFIX"
+        yield Difference(name, "partition count", str(partitions), str(settings.partitions), mend)
+    replication = min(len(partition.replicas) for partition in found.partitions.values())
+    if replication < settings.replication:
+        mend = "give its partitions more replicas (kafka-reassign-partitions), or set BITCORP_REPLICATION lower"
+        yield Difference(name, "replication", str(replication), str(settings.replication), mend)
+    for key, value in config_of(topic, settings).items():
+        if config.get(key) != value:
+            yield Difference(name, key, config.get(key, "unset"), value)
+
+
+# Kafka
+
+
+def _create_missing(admin: AdminClient, settings: Settings) -> list[str]:
+    there = _topics(admin)
+    missing = [
+        NewTopic(name, settings.partitions, settings.replication, config=config_of(topic, settings))
+        for name, topic in _wanted(settings).items()
+        if name not in there
+    ]
+    if not missing:
+        return []
+    created = admin.create_topics(missing, request_timeout=REQUEST_SECONDS)
+    done = [f"created {name}" for name, future in created.items() if _was_created(future)]
+    _wait_for_leaders(admin, list(_wanted(settings)))
+    return done
+
+
+def _was_created(future: "Future[None]") -> bool:
+    """False where another process was faster."""
+    try:
+        _result(future)
+    except KafkaException as fault:
+        if fault.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
+        return False
+    return True
+
+
+def _wait_for_leaders(admin: AdminClient, names: Sequence[str]) -> None:
+    deadline = time.monotonic() + CREATION_SECONDS
+    while leaderless := [name for name, found in _found(admin, names).items() if not _led(found)]:
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                f"Kafka has no leader for {', '.join(leaderless)} after {CREATION_SECONDS:.0f} s. "
+                "See whether all brokers run."
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _found(admin: AdminClient, names: Sequence[str]) -> dict[str, TopicMetadata | None]:
+    there = _topics(admin)
+    return {name: there.get(name) for name in names}
+
+
+def _led(found: TopicMetadata | None) -> bool:
+    return found is not None and all(partition.leader >= 0 for partition in found.partitions.values())
+
+
+def _mend_configs(admin: AdminClient, settings: Settings) -> list[str]:
+    wanted = _wanted(settings)
+    configs = _configs(admin, list(wanted))
+    resources = {
+        name: _change(name, {k: v for k, v in config_of(topic, settings).items() if configs[name].get(k) != v})
+        for name, topic in wanted.items()
+    }
+    changes = [resource for resource in resources.values() if resource.incremental_configs]
+    if changes:
+        for future in admin.incremental_alter_configs(changes, request_timeout=REQUEST_SECONDS).values():
+            _result(future)
+    return [
+        f"set {entry.name}={entry.value} on {resource.name}"
+        for resource in changes
+        for entry in resource.incremental_configs
+    ]
+
+
+def _change(name: str, values: Mapping[str, str]) -> ConfigResource:
+    entries = [ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in values.items()]
+    return ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+
+
+def _configs(admin: AdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    described = admin.describe_configs(resources, request_timeout=REQUEST_SECONDS)
+    return {
+        resource.name: {key: entry.value for key, entry in _result(future).items()}
+        for resource, future in described.items()
+    }
+
+
+def _topics(admin: AdminClient) -> dict[str, TopicMetadata]:
+    try:
+        there: dict[str, TopicMetadata] = admin.list_topics(timeout=REQUEST_SECONDS).topics
+    except KafkaException as fault:
+        raise Unavailable(_no_answer(fault)) from fault
+    return there
+
+
+def _result(future: "Future[T]") -> T:
+    try:
+        return future.result(REQUEST_SECONDS * 2)
+    except KafkaException as fault:
+        if fault.args[0].code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN):
+            raise Unavailable(_no_answer(fault)) from fault
+        raise
+
+
+def _no_answer(fault: Any) -> str:
+    return f"Kafka does not answer ({fault.args[0].str()}). Start it (`bitcorp up`), or set BITCORP_KAFKA."
+
+
+def _admin(settings: Settings) -> AdminClient:
+    config = {"bootstrap.servers": settings.kafka, "client.id": f"{settings.prefix}-provision"}
+    return AdminClient(config, logger=logging.getLogger("librdkafka"))

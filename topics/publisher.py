@@ -1,0 +1,205 @@
+"""Messages on their way to Kafka: acknowledged by all replicas, or refused within some seconds."""
+
+import asyncio
+import time
+from contextlib import suppress
+from itertools import chain
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from topics.catalogue import BATCH_LIMIT, COMMANDS, TOPICS, partition_of
+from topics.cloudevents import Record
+from topics.messages import CommandMessage, write_command
+from topics.settings import Settings
+
+SEND_SECONDS = 5.0
+PROBE_SECONDS = 1.0
+SILENCE_SECONDS = 3.0
+ANY_PARTITION = -1
+OVERHEAD = 128
+
+log = structlog.get_logger(__name__)
+
+
+class Unavailable(ConnectionError):
+    """Kafka did not take the message in time; the text says what to do.
+
+    What still waited in this process will not be sent later. A request that was already on its way may yet be
+    appended: that is harmless, because a command is known by its id. Whoever sends it again with the same id gets
+    the one outcome it has.
+    """
+
+
+class TooLarge(ValueError):
+    """The message is larger than its topic takes."""
+
+
+class Publisher:
+    """One idempotent producer that is replaced when it fails.
+
+    Kafka is looked for until `stop`, so a process can start before its broker and outlive a broker's restart.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is opened yet."""
+        self._address = settings.kafka
+        self._client_id = f"{settings.prefix}-publisher"
+        self._commands = COMMANDS.named(settings.prefix)
+        self._limits = {topic.named(settings.prefix): topic.limit for topic in TOPICS}
+        self._producer: AIOKafkaProducer | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._endings: set[asyncio.Task[None]] = set()
+        self._connected = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._heard = time.monotonic()
+
+    async def start(self) -> None:
+        """Return when Kafka answers, or after some seconds without it; `ready` says which."""
+        if self._keeper is None:
+            self._heard = time.monotonic()
+            self._keeper = asyncio.create_task(self._keep_connected())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._connected.wait(), SEND_SECONDS)
+
+    async def stop(self) -> None:
+        """Wait some seconds for what is being sent, then close."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+            self._keeper = None
+        if self._producer is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._producer.flush(), SEND_SECONDS)
+            self._drop(self._producer)
+        await asyncio.gather(*self._endings)
+
+    def ready(self) -> bool:
+        """Whether Kafka answered within the last seconds."""
+        return self._producer is not None and time.monotonic() - self._heard < SILENCE_SECONDS
+
+    async def send(self, command: CommandMessage) -> None:
+        """Return when Kafka has acknowledged the command. Raises Unavailable and TooLarge."""
+        key, value, headers = write_command(command)
+        await self.send_record(Record(self._commands, ANY_PARTITION, key, value, headers))
+
+    async def send_record(self, record: Record) -> None:
+        """The same for any record; a negative partition means the one of its key."""
+        self._check_size(record)
+        if self._keeper is None or time.monotonic() - self._heard > SEND_SECONDS:
+            raise Unavailable(self._advice("does not answer"))
+        producer = None
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._connected.wait()
+                producer = self._producer
+                await _deliver(producer, record)
+        except (TimeoutError, KafkaError) as fault:
+            reason = self._reason(producer, record.topic, fault)
+            self._drop(producer)
+            raise Unavailable(reason) from fault
+        self._heard = time.monotonic()
+
+    def _check_size(self, record: Record) -> None:
+        limit = self._limits.get(record.topic, BATCH_LIMIT)
+        if (size := size_of(record)) > limit:
+            raise TooLarge(f"The message has {size} bytes; {record.topic} takes {limit}.")
+
+    def _reason(self, producer: AIOKafkaProducer | None, topic: str, fault: Exception) -> str:
+        if producer is None:
+            return self._advice("does not answer")
+        if producer.client.cluster.partitions_for_topic(topic) is None:
+            return f"Kafka at {self._address} has no topic {topic}. Create it: bitcorp topics apply"
+        if isinstance(fault, TimeoutError):
+            return self._advice(f"did not acknowledge a message within {SEND_SECONDS:.0f} s")
+        return self._advice(f"did not take a message ({fault!r})")
+
+    def _advice(self, what: str) -> str:
+        return f"Kafka at {self._address} {what}. See whether the broker runs; the same message may be sent again."
+
+    # The producer's life
+
+    async def _keep_connected(self) -> None:
+        while True:
+            self._lost.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    await self._probe()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), PROBE_SECONDS)
+
+    async def _probe(self) -> None:
+        if self._producer is None:
+            await self._connect()
+        elif await self._producer.client.force_metadata_update():
+            self._heard = time.monotonic()
+
+    async def _connect(self) -> None:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._address,
+            client_id=self._client_id,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            request_timeout_ms=10_000,
+            max_request_size=BATCH_LIMIT,
+        )
+        try:
+            await producer.start()
+        except KafkaError:
+            await producer.stop()
+        except BaseException:
+            await producer.stop()
+            raise
+        else:
+            log.info("kafka connected", address=self._address)
+            self._producer, self._heard = producer, time.monotonic()
+            self._connected.set()
+
+    def _drop(self, producer: AIOKafkaProducer | None) -> None:
+        """Let the next message have a new producer, unless that has been seen to already."""
+        if producer is None or producer is not self._producer:
+            return
+        log.warning("kafka connection dropped", address=self._address)
+        self._producer = None
+        self._connected.clear()
+        self._lost.set()
+        ending = asyncio.create_task(_end(producer))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+
+
+def size_of(record: Record) -> int:
+    """Bytes of the record in a batch of its own, not less than Kafka counts."""
+    headers = sum(len(name) * 4 + len(value or b"") + 10 for name, value in record.headers)
+    return OVERHEAD + len(record.key or b"") + len(record.value or b"") + headers
+
+
+async def _deliver(producer: AIOKafkaProducer | None, record: Record) -> None:
+    if producer is None:
+        raise KafkaConnectionError("the connection was lost")
+    partition = record.partition
+    if partition < 0:
+        partition = partition_of(record.key or b"", len(await producer.partitions_for(record.topic)))
+    acknowledgement = await producer.send(
+        record.topic, record.value, record.key, partition, headers=list(record.headers)
+    )
+    await acknowledgement
+
+
+async def _end(producer: AIOKafkaProducer) -> None:
+    """End a producer now, with all that waits in it.
+
+    Its own `stop` flushes first, and an idempotent aiokafka producer retries for ever: a message that its sender was
+    told had failed would appear minutes later. So its batches are failed and its sending task is cancelled before.
+    """
+    accumulator = producer._message_accumulator
+    for batch in [*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches]:
+        batch.failure(KafkaConnectionError("the connection was given up"))
+        batch._drain_waiter.exception()  # mark it as seen, else asyncio complains about it
+    sender = producer._sender.sender_task
+    while sender is not None and not sender.done():
+        sender.cancel()
+        await asyncio.wait([sender], timeout=0.05)
+    await producer.stop()

@@ -1,0 +1,66 @@
+"""The kinds of equipment of a company."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+from sqlalchemy import Column, Index, Table, Text, select
+from sqlalchemy.engine import RowMapping
+
+from domain.category import CategoryDefined
+from domain.model import Id
+from domain.record import Recorded
+from views.items import Version
+from views.resource import Filter, ItemModel, Resource, Sort
+from views.tables import METADATA, key, revision
+from views.view import Change, View
+from views.writing import inserting
+
+table = Table(
+    "categories",
+    METADATA,
+    key("company_id"),
+    key("category_id"),
+    Column("name", Text(collation="C"), nullable=False),
+    *revision(),
+)
+Index("categories_by_name", table.c.company_id, table.c.name, table.c.category_id)
+
+categories = View("categories", table)
+
+DEFINED = inserting(table)
+
+
+@categories.on
+def defined(event: CategoryDefined, fact: Recorded) -> Change:
+    return DEFINED(fact, category_id=event.category_id, name=event.name)
+
+
+class CategoryItem(ItemModel):
+    """A kind of equipment."""
+
+    category_id: Annotated[str, Field(description="Id of the category", examples=["excavators"])]
+    name: Annotated[str, Field(description="Name, unique in the company", examples=["Excavators"])]
+    updated_at: Annotated[datetime, Field(description="When this version was recorded")]
+    version: Version
+
+
+def item(row: RowMapping) -> CategoryItem:
+    return CategoryItem(**{name: row[name] for name in CategoryItem.model_fields})
+
+
+CATEGORIES = Resource(
+    name="categories",
+    path="categories",
+    item_path="categories/{category_id}",
+    group="fleet",
+    permission="category.read",
+    summary="Kinds of equipment of the company",
+    item=CategoryItem,
+    rows=select(table),
+    company=table.c.company_id,
+    keys={"category_id": Filter(table.c.category_id, Id, "Id of the category")},
+    make=item,
+    sorts={"name": Sort(table.c.name, str, "by name"), "category_id": Sort(table.c.category_id, str, "by id")},
+    default_sort="name",
+)

@@ -1,0 +1,115 @@
+"""Companies with their settings and policies."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+from sqlalchemy import Column, Table, Text, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import RowMapping
+
+from domain.company import (
+    CompanyCreated,
+    CompanyReactivated,
+    CompanySuspended,
+    MaintenancePolicy,
+    MaintenancePolicyUpdated,
+)
+from domain.model import CompanyId, TaxId
+from domain.record import Recorded
+from views.items import Version
+from views.resource import Filter, ItemModel, Resource, Sort
+from views.tables import METADATA, key, moment, revision
+from views.view import Change, View
+from views.writing import inserting, updating
+
+table = Table(
+    "companies",
+    METADATA,
+    key("company_id"),
+    Column("name", Text(collation="C"), nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("tax_country", Text),
+    Column("tax_number", Text),
+    Column("policy", JSONB, nullable=False),
+    moment("suspended_at", optional=True),
+    Column("suspension_reason", Text),
+    moment("created_at"),
+    *revision(),
+)
+
+companies = View("companies", table)
+
+CREATED = inserting(table)
+POLICY = updating(table, "policy")
+SUSPENSION = updating(table, "suspended_at", "suspension_reason")
+
+
+@companies.on
+def created(event: CompanyCreated, fact: Recorded) -> Change:
+    return CREATED(
+        fact,
+        name=event.name,
+        time_zone=event.time_zone,
+        currency=event.currency,
+        tax_country=event.tax_id.country if event.tax_id else None,
+        tax_number=event.tax_id.number if event.tax_id else None,
+        policy=MaintenancePolicy().model_dump(mode="json"),
+        created_at=fact.recorded_at,
+    )
+
+
+@companies.on
+def policy_updated(event: MaintenancePolicyUpdated, fact: Recorded) -> Change:
+    return POLICY(fact, policy=event.policy.model_dump(mode="json"))
+
+
+@companies.on
+def suspended(event: CompanySuspended, fact: Recorded) -> Change:
+    return SUSPENSION(fact, suspended_at=event.effective_at or fact.recorded_at, suspension_reason=event.reason)
+
+
+@companies.on
+def reactivated(event: CompanyReactivated, fact: Recorded) -> Change:
+    return SUSPENSION(fact)
+
+
+class CompanyItem(ItemModel):
+    """A company."""
+
+    company_id: Annotated[str, Field(description="Readable id that never changes", examples=["acme-mining"])]
+    name: Annotated[str, Field(description="Name", examples=["Acme Mining"])]
+    time_zone: Annotated[str, Field(description="IANA time zone of its dates", examples=["America/Lima"])]
+    currency: Annotated[str, Field(description="ISO 4217 code", examples=["PEN"])]
+    tax_id: Annotated[TaxId | None, Field(description="Tax number")] = None
+    maintenance_policy: Annotated[MaintenancePolicy, Field(description="What it asks of maintenance")]
+    suspended_at: Annotated[datetime | None, Field(description="Since when it takes no commands")] = None
+    suspension_reason: Annotated[str | None, Field(description="Why it takes none")] = None
+    created_at: Annotated[datetime, Field(description="When it was opened")]
+    updated_at: Annotated[datetime, Field(description="When this version was recorded")]
+    version: Version
+
+
+def item(row: RowMapping) -> CompanyItem:
+    shown = {name: row[name] for name in CompanyItem.model_fields if name in row}
+    tax_id = TaxId.model_construct(country=row["tax_country"], number=row["tax_number"]) if row["tax_number"] else None
+    policy = MaintenancePolicy.model_validate(row["policy"], strict=False)
+    return CompanyItem(**shown, tax_id=tax_id, maintenance_policy=policy)
+
+
+COMPANIES = Resource(
+    name="companies",
+    path="companies",
+    item_path="companies/{company_id}",
+    group="fleet",
+    permission="company.read",
+    summary="The caller's company",
+    item=CompanyItem,
+    rows=select(table),
+    company=table.c.company_id,
+    keys={"company_id": Filter(table.c.company_id, CompanyId, "Id of the company")},
+    make=item,
+    sorts={"name": Sort(table.c.name, str, "by name")},
+    default_sort="name",
+)

@@ -1,0 +1,52 @@
+"""Connections to the views: as the reader of one company, or as the projector.
+
+PostgreSQL's row-level security is the second lock behind the readers' own filters: the reader's role sees rows of the
+company that its transaction has named, and none before that.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+READER, WRITER = "erp_reader", "erp_writer"
+NAME_COMPANY = text("SELECT set_config('erp.company', :company, true)")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A transaction that sees one company."""
+
+    connection: AsyncConnection
+    company_id: str
+
+
+def engine(dsn: str, role: str | None = None, *, connections: int = 10, statement_seconds: float = 30) -> AsyncEngine:
+    """A pool on the DSN (asyncpg's spelling) whose connections act as `role`; None is the owner."""
+    settings = {"statement_timeout": str(int(statement_seconds * 1000)), "timezone": "UTC"}
+    if role is not None:
+        settings["role"] = role
+
+    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+        return await asyncpg.connect(dsn, server_settings=settings, timeout=10)
+
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=connect, pool_size=connections, max_overflow=0, pool_timeout=10
+    )
+
+
+def read_engine(dsn: str, *, connections: int = 10) -> AsyncEngine:
+    """The pool that API processes use; no statement runs longer than ten seconds."""
+    return engine(dsn, READER, connections=connections, statement_seconds=10)
+
+
+@asynccontextmanager
+async def reading(pool: AsyncEngine, company_id: str) -> AsyncIterator[Reader]:
+    """One read-only transaction on behalf of one company. The company leaves the connection with the transaction."""
+    async with pool.connect() as connection, connection.begin():
+        await connection.execute(text("SET TRANSACTION READ ONLY"))
+        await connection.execute(NAME_COMPANY, {"company": company_id})
+        yield Reader(connection, company_id)

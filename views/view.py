@@ -1,0 +1,83 @@
+"""A view: a table and the functions that say, event by event, which change of it follows.
+
+Functions return changes and make none; they read no clock and count nothing, so that a replay gives the same rows.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from sqlalchemy import Executable, Table
+
+from domain.model import Event
+from domain.record import Outcome, Recorded
+
+Content = Recorded | Outcome
+Handler = TypeVar("Handler", bound=Callable[..., "Change | Iterable[Change]"])
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One statement with its parameters. Statements are made once, so that equal ones run together."""
+
+    statement: Executable
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """One table; `on` adds a function by the event class of its first parameter.
+
+    A function that takes `Event` sees every event. All its changes must stay within rows of the event's own
+    aggregate: the order of changes is kept per aggregate, not between aggregates.
+    """
+
+    name: str
+    table: Table
+    handlers: dict[type[Any], Callable[..., Any]] = field(default_factory=dict, repr=False)
+
+    def on(self, handler: Handler) -> Handler:
+        """Raises TypeError where two functions of the view want the same event."""
+        wanted = next(iter(get_type_hints(handler).values()))
+        for kind in get_args(wanted) or (wanted,):
+            if kind in self.handlers:
+                raise TypeError(f"view {self.name!r} handles {kind.__name__} twice")
+            self.handlers[kind] = handler
+        return handler
+
+    def handles(self, kind: type[Any]) -> bool:
+        return kind in self.handlers
+
+    def changes(self, content: Content) -> Iterator[Change]:
+        """What follows in this view from one event or outcome; nothing where no function asks for it."""
+        subject = content.event if isinstance(content, Recorded) else content
+        handler = self.handlers.get(type(subject)) or (
+            self.handlers.get(Event) if isinstance(content, Recorded) else None
+        )
+        if handler is None:
+            return
+        found = handler(subject, content)
+        if isinstance(found, Change):
+            yield found
+        else:
+            yield from found
+
+
+@dataclass(frozen=True)
+class Group:
+    """Views that move together: one reader, one checkpoint per partition. `source` is a topic without prefix."""
+
+    name: str
+    source: str
+    meaning: str
+    views: tuple[View, ...]
+    keeps: timedelta | None = None
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(view.table for view in self.views)
+
+    def changes(self, content: Content) -> Iterator[Change]:
+        for view in self.views:
+            yield from view.changes(content)
