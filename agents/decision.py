@@ -12,8 +12,8 @@ import orjson
 
 from agents.state import Head
 from domain import RULES
-from domain.decider import Kind, Refusal, Rejected
-from domain.engine import NO_CHAIN, Book, Fact, chain_key, command_key, decide, invalid
+from domain.decider import Refusal, Rejected
+from domain.engine import NO_CHAIN, Book, Fact, chain_key, command_key, decide, failed, id_reused, invalid
 from domain.record import Outcome, Status
 from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES, Topic, partition_of
 from topics.cloudevents import Malformed, Record
@@ -30,9 +30,6 @@ from topics.messages import (
     write_event,
     write_outcome,
 )
-
-id_reused = Refusal("id-reused", Kind.INVALID, "The command id was used for another command within the last day.")
-failed = Refusal("failed", Kind.INVALID, "Deciding the command failed; an operator has been told.")
 
 #: A group that has reached this many bytes of records takes no further command.
 GROUP_LIMIT = 2 * 1024 * 1024

@@ -22,6 +22,9 @@ RETRY_SECONDS = 5
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
 AWAY = (OSError, TimeoutError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError)
 
+#: The company of transactions that read no company's rows.
+NOBODY = ""
+
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
@@ -69,11 +72,20 @@ class Database:
         there = select(CHECKPOINT.c.view_group).where(
             CHECKPOINT.c.partition == partition, CHECKPOINT.c.position >= position
         )
-        return groups - await self.read("", lambda reader: _scalars(reader, there))
 
-    async def offsets(self) -> dict[str, dict[int, int]]:
-        """For each view group and partition the next offset that it will read."""
-        ...
+        async def read(reader: Reader) -> frozenset[str]:
+            return groups - set((await reader.connection.execute(there)).scalars())
+
+        return await self.read(NOBODY, read)
+
+    async def next_offsets(self) -> dict[tuple[str, int], int]:
+        """For each view group and partition the offset that it will read next."""
+        columns = select(CHECKPOINT.c.view_group, CHECKPOINT.c.partition, CHECKPOINT.c.next_offset)
+
+        async def read(reader: Reader) -> dict[tuple[str, int], int]:
+            return {(group, number): offset for group, number, offset in await reader.connection.execute(columns)}
+
+        return await self.read(NOBODY, read)
 
 
 @asynccontextmanager
@@ -85,3 +97,8 @@ async def _translated() -> AsyncIterator[None]:
             raise
         log.warning("database-away", reason=repr(fault))
         raise database_away(headers={"Retry-After": str(RETRY_SECONDS)}) from fault
+
+
+def _is_away(fault: DBAPIError) -> bool:
+    """Connection lost, server stopping or short of resources, statement stopped by its timeout."""
+    return fault.connection_invalidated or str(getattr(fault.orig, "sqlstate", ""))[:2] in ("08", "53", "57")

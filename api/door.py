@@ -18,6 +18,7 @@ from api.problems import (
     token_refused,
     unsupported_media_type,
 )
+from api.spreadsheet import CSV
 from api.tokens import BadToken, Keys, Principal, verify
 from topics import cloudevents
 from topics.settings import Settings
@@ -56,6 +57,14 @@ class Door:
     def accepts_json(self, request: web.Request) -> None:
         if not headers.accepts(request.headers, JSON):
             raise not_acceptable(f"The answer is {JSON}, which Accept excludes.")
+
+    def prefers_csv(self, request: web.Request) -> bool:
+        """Whether a list shall be CSV: where it is asked for, and JSON is not."""
+        if headers.accepts(request.headers, JSON):
+            return False
+        if not headers.accepts(request.headers, CSV):
+            raise not_acceptable(f"Lists are {JSON} or {CSV}, which Accept excludes.")
+        return True
 
     async def body(self, request: web.Request) -> dict[str, Any]:
         """The JSON object that the request carries."""

@@ -48,6 +48,7 @@ class Follower:
         self._waiters: dict[bytes, list[Waiter]] = {}
         self._next: dict[TopicPartition, int] = {}
         self._following = asyncio.Event()
+        self._consumer: AIOKafkaConsumer | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -83,6 +84,13 @@ class Follower:
             if not waiters:
                 del self._waiters[command_id]
 
+    async def ends(self, topic: str) -> dict[int, int]:
+        """The end offset of each partition of a topic. Raises KafkaError, OSError."""
+        if self._consumer is None:
+            raise ConnectionError("Kafka does not answer")
+        partitions = await _partitions(self._consumer, topic)
+        return {found.partition: end for found, end in (await self._consumer.end_offsets(partitions)).items()}
+
     async def _follow_for_ever(self) -> None:
         while True:
             try:
@@ -97,6 +105,7 @@ class Follower:
         try:
             await consumer.start()
             await self._take_up(consumer)
+            self._consumer = consumer
             self._following.set()
             while True:
                 for partition, records in (await consumer.getmany(timeout_ms=1000)).items():
@@ -104,6 +113,7 @@ class Follower:
                         self._deliver(record)
                     self._next[partition] = records[-1].offset + 1
         finally:
+            self._consumer = None
             await consumer.stop()
 
     async def _take_up(self, consumer: AIOKafkaConsumer) -> None:

@@ -1,6 +1,7 @@
 """Kinds of equipment of a company."""
 
 from collections.abc import Iterator
+from unicodedata import normalize
 
 from domain.decider import Claim, Context, Decider, Kind, Refusal
 from domain.model import MANAGERS, Command, Event, Id, Name, State
@@ -18,7 +19,8 @@ class Category(State):
 
     @property
     def claimed_name(self) -> str | None:
-        return self.name.casefold() if self.name else None
+        """Names that differ in case, or in how Unicode writes them, are one name."""
+        return normalize("NFKC", self.name).casefold() if self.name else None
 
 
 def evolve(kind: Category, event: CategoryDefined) -> Category:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, assert_never
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, field_validator
 
 from domain.decider import Context, Decider, Kind, Refusal
 from domain.maintenance import MaintenanceType
@@ -22,6 +22,7 @@ from domain.model import (
     TaxId,
     Value,
     Zone,
+    each_once,
 )
 from domain.user import UserAddedToCompany
 
@@ -36,12 +37,23 @@ class CategoryInterval(Value):
 
 
 class MaintenancePolicy(Value):
-    """What the company asks of maintenance: notice, open jobs per machine, who may schedule, service intervals."""
+    """What the company asks of maintenance: notice, open jobs per machine, who may schedule, service intervals.
+
+    An interval may be set before its category is defined.
+    """
 
     minimum_notice_days: Annotated[int, Field(ge=0, le=365)] = 0
     maximum_open_jobs: Annotated[int, Field(ge=1, le=100)] = 20
-    types_for_managers: tuple[MaintenanceType, ...] = ()
+    types_for_managers: Annotated[
+        tuple[MaintenanceType, ...], Field(max_length=len(MaintenanceType)), AfterValidator(each_once)
+    ] = ()
     intervals: Annotated[tuple[CategoryInterval, ...], Field(max_length=200)] = ()
+
+    @field_validator("intervals")
+    @classmethod
+    def _one_per_category(cls, intervals: tuple[CategoryInterval, ...]) -> tuple[CategoryInterval, ...]:
+        each_once(tuple(entry.category_id for entry in intervals))
+        return intervals
 
     def interval_days(self, category_id: str) -> int | None:
         return next((entry.days for entry in self.intervals if entry.category_id == category_id), None)
@@ -147,8 +159,7 @@ class SuspendCompany(Command):
 
 @company.decides(operators=True)
 def suspend_company(firm: Company, cmd: SuspendCompany, context: Context) -> Iterator[CompanySuspended]:
-    if not firm.suspended:
-        yield CompanySuspended(**vars(cmd))
+    yield CompanySuspended(**vars(cmd))  # a company that is suspended already is refused before this
 
 
 class ReactivateCompany(Command):

@@ -165,11 +165,11 @@ class Decider(Generic[S]):
         hints = list(get_type_hints(self.evolve).values())
         return get_args(hints[1]) or (hints[1],)
 
-    @property
+    @cached_property
     def unknown(self) -> Refusal:
         return Refusal(f"{self.name}-unknown", Kind.MISSING, f"There is no such {self.name} in the company.")
 
-    @property
+    @cached_property
     def exists(self) -> Refusal:
         return Refusal(f"{self.name}-exists", Kind.CONFLICT, f"The id belongs to another {self.name} already.")
 
@@ -182,6 +182,9 @@ class Decider(Generic[S]):
         return self._rule(creates=False, roles=roles, operators=operators)
 
     def _rule(self, *, creates: bool, roles: frozenset[Role], operators: bool) -> Callable[[Decide], Decide]:
+        # Named now, so that `Refusal.known` is complete once the rules are imported.
+        _ = self.exists if creates else self.unknown
+
         def add(decide: Decide) -> Decide:
             command = list(get_type_hints(decide).values())[1]
             self.rules[command] = Rule(self, command, decide, creates, roles, operators)

@@ -3,6 +3,7 @@
 Pure: no clock, no I/O. The same stored records, request and time give byte-equal changes whoever decides.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 
 from domain import BY_NAME, HOMES, RULES
 from domain.company import ReactivateCompany, company, company_suspended
-from domain.decider import Actor, Decider, Kind, Refusal, Rule
+from domain.decider import Actor, Decider, Kind, Refusal, Rejected, Rule
 from domain.model import Event, Role, State
 from domain.user import user
 from domain.zones import day_in
@@ -23,9 +24,14 @@ actor_unknown = Refusal("actor-unknown", Kind.FORBIDDEN, "The actor is not an ac
 forbidden = Refusal("forbidden", Kind.FORBIDDEN, "The actor's roles do not permit this command.")
 version_conflict = Refusal("version-conflict", Kind.STALE, "The aggregate has moved since the sender saw it.")
 too_large = Refusal("too-large", Kind.INVALID, "The command's records exceed 1 MiB.")
+id_reused = Refusal("id-reused", Kind.INVALID, "The command id was used for another command within the last day.")
+failed = Refusal("failed", Kind.INVALID, "Deciding the command failed; an operator has been told.")
 
 S = TypeVar("S", bound=State)
 NO_CHAIN = bytes(32)
+
+#: Wrong fields that a refusal names at most.
+ERRORS_NAMED = 50
 
 #: A command whose own records are larger is refused; a constant, so that every owner decides alike.
 COMMAND_LIMIT = 1024 * 1024
@@ -33,7 +39,7 @@ COMMAND_LIMIT = 1024 * 1024
 
 @dataclass(frozen=True)
 class Request:
-    """One command as it reached the lane, its data still in bytes."""
+    """One command as it reached the lane, its data still in bytes; `aggregate` is the type that its subject names."""
 
     id: UUID
     type: str
@@ -43,6 +49,7 @@ class Request:
     data: bytes
     now: datetime
     expected_version: int | None = None
+    aggregate: str | None = None
 
 
 @dataclass(frozen=True)
@@ -246,29 +253,35 @@ def _parse(rule: Rule[Any], request: Request) -> Any:
         raise invalid("Some fields are wrong.", field_errors(fault)) from fault
     named = getattr(command, rule.decider.key)
     if named != request.aggregate_id:
-        raise invalid(
-            f"The subject names {request.aggregate_id!r}, the data {named!r}.",
-            ({"field": rule.decider.key, "code": "differs-from-subject", "detail": "must equal the id in ce_subject"},),
-        )
+        raise _misplaced(rule.decider.key, "differs-from-subject", "must equal the id in ce_subject")
+    if request.aggregate not in (None, rule.decider.name):
+        raise _misplaced("ce_subject", "other-aggregate", f"must be {rule.decider.name}/<id> for this type")
     if rule.decider is company and named != request.company_id:
-        raise invalid(
-            "The company is another than the message's key.",
-            ({"field": rule.decider.key, "code": "differs-from-key", "detail": "must equal the message's key"},),
-        )
+        raise _misplaced(rule.decider.key, "differs-from-key", "must equal the message's key")
     return command
 
 
+def _misplaced(field: str, code: str, detail: str) -> Rejected:
+    return invalid("The command contradicts its envelope.", ({"field": field, "code": code, "detail": detail},))
+
+
 def field_errors(fault: ValidationError) -> tuple[dict[str, str], ...]:
-    """Every wrong field with a JSON pointer, a code and a sentence."""
+    """Every wrong field, up to `ERRORS_NAMED`, with a JSON pointer, a code and a sentence."""
+    faults = fault.errors(include_url=False, include_input=False, include_context=False)
     return tuple(
         {
-            "field": ".".join(map(str, error["loc"])) or "(body)",
-            "pointer": "".join(f"/{part}" for part in error["loc"]),
+            "field": ".".join(map(_plain, error["loc"])) or "(body)",
+            "pointer": "".join("/" + _plain(part).replace("~", "~0").replace("/", "~1") for part in error["loc"]),
             "code": error["type"].replace("_", "-"),
-            "detail": error["msg"],
+            "detail": error["msg"].removeprefix("Value error, "),
         }
-        for error in fault.errors(include_url=False, include_input=False, include_context=False)
+        for error in faults[:ERRORS_NAMED]
     )
+
+
+def _plain(part: int | str) -> str:
+    """A step of a field's path. Unknown fields are named by their sender, and outcomes go into a database."""
+    return re.sub(r"[\x00-\x1f\x7f]", "?", str(part)[:64])
 
 
 def _check_company(rule: Rule[Any], request: Request, book: Book) -> None:

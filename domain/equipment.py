@@ -34,6 +34,7 @@ from domain.model import (
 from domain.user import user
 from domain.zones import day_in
 
+category_unknown = category.unknown
 serial_number_taken = Refusal(
     "serial-number-taken", Kind.CONFLICT, "Another machine of the company carries this serial number."
 )
@@ -277,7 +278,7 @@ class CreateEquipment(Command):
 @equipment.creates(MANAGERS)
 def create_equipment(machine: Equipment, cmd: CreateEquipment, context: Context) -> Iterator[EquipmentCreated]:
     if not context.exists(category, cmd.category_id):
-        raise category.unknown(f"There is no category {cmd.category_id!r} in the company.")
+        raise category_unknown(f"There is no category {cmd.category_id!r} in the company.")
     if cmd.purchased_on and cmd.in_service_on < cmd.purchased_on:
         raise service_before_purchase()
     yield EquipmentCreated(**vars(cmd))

@@ -8,7 +8,7 @@ import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,8 @@ from stdnum.util import get_cc_module
 
 from domain.currencies import MINOR_UNITS
 from domain.zones import ZONES
+
+T = TypeVar("T", bound=tuple[Any, ...])
 
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 
@@ -71,8 +73,17 @@ def _known_currency(code: str) -> str:
     return code
 
 
+def each_once(values: T) -> T:
+    """Raises ValueError where a value is repeated."""
+    if len(set(values)) != len(values):
+        raise ValueError("each value may be named once")
+    return values
+
+
 ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 SEVERAL_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 CompanyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -80,12 +91,7 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 ShortText = Annotated[str, StringConstraints(max_length=500, pattern=ONE_LINE)]
 Text = Annotated[str, StringConstraints(max_length=4000, pattern=SEVERAL_LINES)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=ONE_LINE)]
-Email = Annotated[
-    str,
-    StringConstraints(
-        max_length=254, pattern=r"^[A-Za-z0-9._%+'-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]$"
-    ),
-]
+Email = Annotated[str, StringConstraints(max_length=254, pattern=rf"^[A-Za-z0-9._%+'-]{{1,64}}@({_LABEL}\.)+{_LABEL}$")]
 SerialNumber = Annotated[str, StringConstraints(pattern=r"^EQ-[0-9]{4}-[A-Z]{2}-[0-9]{6}$")]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Day = Annotated[date, BeforeValidator(_date_of), Field(ge=date(FIRST_YEAR, 1, 1), le=date(LAST_YEAR, 12, 31))]

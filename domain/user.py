@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from domain.decider import Claim, Context, Decider, Kind, Refusal
-from domain.model import MANAGERS, Command, Email, Event, Id, Name, Role, State
+from domain.model import MANAGERS, Command, Email, Event, Id, Name, Role, State, each_once
 
 email_taken = Refusal("email-taken", Kind.CONFLICT, "Another user of the company has this e-mail address.")
 only_admins_add_admins = Refusal(
     "only-admins-add-admins", Kind.FORBIDDEN, "Only an admin of the company may add another admin."
 )
 
-Roles = Annotated[tuple[Role, ...], Field(min_length=1, max_length=len(Role))]
+Roles = Annotated[tuple[Role, ...], Field(min_length=1, max_length=len(Role)), AfterValidator(each_once)]
 
 
 class UserAddedToCompany(Event):

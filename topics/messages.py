@@ -53,7 +53,15 @@ class CommandMessage:
 
     def request(self, now: datetime) -> Request:
         return Request(
-            self.id, self.type, self.company_id, self.aggregate_id, self.actor, self.data, now, self.expected_version
+            self.id,
+            self.type,
+            self.company_id,
+            self.aggregate_id,
+            self.actor,
+            self.data,
+            now,
+            self.expected_version,
+            self.aggregate,
         )
 
 

@@ -21,7 +21,7 @@ table = Table(
     METADATA,
     key("company_id"),
     key("category_id"),
-    Column("name", Text(collation="C"), nullable=False),
+    Column("name", Text, nullable=False),
     *revision(),
 )
 Index("categories_by_name", table.c.company_id, table.c.name, table.c.category_id)

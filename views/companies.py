@@ -27,7 +27,7 @@ table = Table(
     "companies",
     METADATA,
     key("company_id"),
-    Column("name", Text(collation="C"), nullable=False),
+    Column("name", Text, nullable=False),
     Column("time_zone", Text, nullable=False),
     Column("currency", Text, nullable=False),
     Column("tax_country", Text),

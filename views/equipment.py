@@ -63,7 +63,7 @@ table = Table(
     METADATA,
     key("company_id"),
     key("equipment_id"),
-    Column("name", Text(collation="C"), nullable=False),
+    Column("name", Text, nullable=False),
     Column("serial_number", Text(collation="C"), nullable=False),
     id_of("category_id"),
     Column("manufacturer", Text),
@@ -86,6 +86,7 @@ table = Table(
     Column("status", Text, Computed(STATUS, persisted=True), nullable=False),
     moment("created_at"),
     *revision(),
+    info={"searched": True},
 )
 
 NO_DATE = literal_column("'infinity'::date", Date)

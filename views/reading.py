@@ -12,7 +12,8 @@ import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-READER, WRITER = "erp_reader", "erp_writer"
+from views.protection import READER
+
 NAME_COMPANY = text("SELECT set_config('erp.company', :company, true)")
 
 
@@ -30,7 +31,7 @@ def engine(dsn: str, role: str | None = None, *, connections: int = 10, statemen
     if role is not None:
         settings["role"] = role
 
-    async def connect() -> asyncpg.Connection[asyncpg.Record]:
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(dsn, server_settings=settings, timeout=10)
 
     return create_async_engine(

@@ -22,7 +22,7 @@ table = Table(
     METADATA,
     key("company_id"),
     key("user_id"),
-    Column("name", Text(collation="C"), nullable=False),
+    Column("name", Text, nullable=False),
     Column("email", Text(collation="C"), nullable=False),
     Column("roles", ARRAY(Text), nullable=False),
     Column("active", Boolean, nullable=False),

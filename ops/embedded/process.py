@@ -1,4 +1,4 @@
-"""Child processes that end with their parent."""
+"""Child processes that end with their parent; with the locks and ports that starting one needs."""
 
 import atexit
 import os
@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from ops.embedded.errors import EmbeddedError
-from ops.embedded.locks import Lock
+from ops.embedded.locks import Lock, server_lock
+from ops.embedded.ports import free_ports, require_port
+
+__all__ = ["Child", "Lock", "free_ports", "launched", "require_port", "server_lock", "spawn"]
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 POLL_SECONDS = 0.02

@@ -1,0 +1,53 @@
+# One vocabulary for the work, here and in continuous integration. All paths are relative: the checkout may lie anywhere.
+
+PY = .venv/bin/python
+BITCORP = $(PY) -m ops.main
+READY = .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-fast lint format bench contracts lock clean
+
+help: ## Say what there is to do.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+setup: $(READY) ## Make the environment in .venv, as pinned; again only after a change.
+
+$(READY): requirements.txt pyproject.toml .ci/tools.txt
+	@sh .ci/environment
+	@touch $@
+
+demo: $(READY) ## Start all, send the life of a real-looking fleet, sum up what came of it.
+	@$(BITCORP) demo
+
+up: $(READY) ## Run the whole platform on this machine until Ctrl-C.
+	@$(BITCORP) up
+
+test: lint ## Run lint and all tests, on real Kafka and PostgreSQL.
+	@$(PY) -m pytest
+
+test-fast: $(READY) ## Run the tests that need no servers.
+	@$(PY) -m pytest -m "not servers and not slow"
+
+lint: $(READY) ## Check style, types and which room imports which.
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+
+format: $(READY) ## Bring the code into the one style.
+	@$(PY) -m ruff check --fix
+	@$(PY) -m ruff format
+
+bench: $(READY) ## Measure this machine and write bench/results.json.
+	@$(BITCORP) bench
+
+contracts: $(READY) ## Write the published contracts in docs/ again, from the classes.
+	@$(BITCORP) contracts
+
+lock: $(READY) ## Resolve the newest allowed packages and pin them in requirements.txt.
+	@.venv/bin/uv lock --quiet --upgrade
+	@.venv/bin/uv export --quiet --all-groups --no-emit-project --format requirements.txt --output-file requirements.txt
+
+clean: ## Remove the environment and what tools leave behind; data in .bitcorp stay.
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -not -path './.bitcorp/*' -prune -exec rm -rf {} +

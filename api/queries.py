@@ -1,0 +1,192 @@
+"""GET routes, computed from the resources of the views."""
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+from api import headers
+from api.answers import answered
+from api.database import Database
+from api.door import JSON, ROOT, Door
+from api.problems import Problem, bad_parameters, command_unknown, not_found
+from api.spreadsheet import CSV, table
+from api.tokens import Principal
+from topics.catalogue import EVENTS
+from views import GROUPS, RESOURCES
+from views.outcomes import OUTCOMES, OutcomeItem
+from views.reading import Reader
+from views.resource import BadQuery, Fault, ItemModel, Page, Query, Resource, one, page, parse
+
+PENDING_SECONDS = 1
+#: How long a command may be under way before its address is unknown.
+YOUNG_SECONDS = 900.0
+MOST_SEEN = 10_000
+#: The path parameter that the token stands for: whose list it is.
+OWNER = "actor"
+REVALIDATE = {"Cache-Control": "private, no-cache"}
+
+
+class Sightings:
+    """When this process first saw the id of a command; a UUIDv7 says by itself when it was made."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[tuple[str, UUID], float] = OrderedDict()
+
+    def is_young(self, company_id: str, command_id: UUID, now: float) -> bool:
+        if command_id.version == 7:
+            made = (command_id.int >> 80) / 1000
+        else:
+            made = self._seen.setdefault((company_id, command_id), now)
+            if len(self._seen) > MOST_SEEN:
+                self._seen.popitem(last=False)
+        return abs(now - made) < YOUNG_SECONDS
+
+
+class Queries:
+    """Reads views; knows no table."""
+
+    def __init__(self, door: Door, database: Database) -> None:
+        self.door = door
+        self.database = database
+        self.sightings = Sightings()
+
+    def routes(self) -> Iterator[web.RouteDef]:
+        for resource in RESOURCES:
+            yield web.get(f"{ROOT}/{resource.path}", partial(self.list, resource), name=f"{resource.name}.list")
+            if resource.item_path:
+                read = self.command if resource is OUTCOMES else partial(self.detail, resource)
+                yield web.get(f"{ROOT}/{resource.item_path}", read, name=f"{resource.name}.detail")
+
+    async def list(self, resource: Resource[Any], request: web.Request) -> web.Response:
+        principal = self.door.principal(request)
+        company_id = self.door.company(principal)
+        as_csv = self.door.prefers_csv(request)
+        query = checked(resource, request, principal)
+        await self.wait(resource, request)
+        parent = parent_of(resource)
+
+        async def read(reader: Reader) -> Page[Any] | None:
+            if parent is not None and await one(reader, parent, request.match_info) is None:
+                return None
+            return await page(reader, resource, query)
+
+        found = await self.database.read(company_id, read)
+        if found is None:
+            raise not_found()
+        return page_answer(resource, request, query, found, as_csv)
+
+    async def detail(self, resource: Resource[Any], request: web.Request) -> web.Response:
+        company_id = self.door.company(self.door.principal(request))
+        self.door.accepts_json(request)
+        no_parameters(request)
+        await self.wait(resource, request)
+        found = await self.database.read(company_id, lambda reader: one(reader, resource, request.match_info))
+        if found is None:
+            raise not_found()
+        return item_answer(request, found)
+
+    async def command(self, request: web.Request) -> web.Response:
+        """The outcome of a command of the caller's own; pending while it may still be under way."""
+        principal = self.door.principal(request)
+        self.door.accepts_json(request)
+        company_id = self._command_company(principal, request)
+        found = await self.outcome(company_id, request.match_info["command_id"])
+        if found is not None and found.actor == str(principal.actor):
+            return item_answer(request, found)
+        if not self._may_be_under_way(company_id, request.match_info["command_id"]):
+            raise command_unknown()
+        plain = {"command_id": request.match_info["command_id"], "status": "pending"}
+        return answered(200, plain, {"Retry-After": str(PENDING_SECONDS), "Cache-Control": "no-store"})
+
+    async def outcome(self, company_id: str, command_id: str) -> OutcomeItem | None:
+        """The first outcome of a command, as its view has it."""
+        return await self.database.read(
+            company_id, lambda reader: one(reader, OUTCOMES, {"command_id": command_id})
+        )
+
+    def _command_company(self, principal: Principal, request: web.Request) -> str:
+        if principal.company_id is not None:
+            no_parameters(request)
+            return principal.company_id
+        no_parameters(request, but="company_id")
+        return request.query.get("company_id", "")
+
+    def _may_be_under_way(self, company_id: str, command_id: str) -> bool:
+        try:
+            return self.sightings.is_young(company_id, UUID(command_id), time.time())
+        except ValueError:
+            return False
+
+    async def wait(self, resource: Resource[Any], request: web.Request) -> None:
+        """Until the views that the route uses have come to the position that the `Consistency` header names."""
+        wanted = headers.position(request.headers)
+        if wanted is not None and (groups := groups_of(resource)):
+            await self.database.reached(groups, *wanted)
+
+
+def parent_of(resource: Resource[Any]) -> Resource[Any] | None:
+    """The resource that a list lies within: that of the machine for its history."""
+    above = resource.path.rpartition("/")[0]
+    return next((found for found in RESOURCES if above and found.item_path == above), None)
+
+
+def groups_of(resource: Resource[Any]) -> frozenset[str]:
+    """View groups that the resource's route reads and that follow the journal, whose positions answers name."""
+    parent = parent_of(resource)
+    used = {resource.group, *([parent.group] if parent else [])}
+    return frozenset(name for name in used if GROUPS[name].source == EVENTS.name)
+
+
+def checked(resource: Resource[Any], request: web.Request, principal: Principal) -> Query:
+    """The list request; where a list is the caller's own, the path stands for him too."""
+    path = dict(request.match_info) | ({OWNER: str(principal.actor)} if OWNER in resource.within else {})
+    try:
+        return parse(resource, request.query.items(), path)
+    except BadQuery as fault:
+        if any(found.parameter in resource.within for found in fault.faults):
+            raise not_found() from fault  # no id can look like this
+        raise parameters_problem(fault.faults) from fault
+
+
+def no_parameters(request: web.Request, but: str = "") -> None:
+    unknown = [Fault(name, "unknown", "there is no such parameter") for name in request.query if name != but]
+    if unknown:
+        raise parameters_problem(unknown)
+
+
+def parameters_problem(faults: Iterable[Fault]) -> Problem:
+    errors = tuple(asdict(fault) for fault in faults)
+    return bad_parameters(f"Wrong: {', '.join(error['parameter'] for error in errors)}.", errors=errors)
+
+
+def item_answer(request: web.Request, item: ItemModel) -> web.Response:
+    """The item with its strong ETag `"<version>-<digest>"`, or 304 where the caller has just this."""
+    body = item.model_dump_json().encode()
+    etag = f"{getattr(item, 'version', None) or 0}-{hashlib.sha256(body).hexdigest()[:16]}"
+    hints = REVALIDATE | {"ETag": f'"{etag}"'}
+    if headers.is_known(request.headers, etag):
+        return web.Response(status=304, headers=hints)
+    return web.Response(body=body, content_type=JSON, headers=hints)
+
+
+def page_answer(
+    resource: Resource[Any], request: web.Request, query: Query, found: Page[Any], as_csv: bool
+) -> web.Response:
+    hints = dict(REVALIDATE)
+    body: dict[str, Any] = {"limit": query.limit}
+    if found.next:
+        body["next"] = str(request.rel_url.update_query(cursor=found.next))
+        hints["Link"] = f'<{body["next"]}>; rel="next"'
+    if found.total is not None:
+        body |= {"total": found.total, "total_is_capped": found.total_is_capped}
+    if as_csv:
+        return web.Response(text=table(resource.item, found.items, query.fields), content_type=CSV, headers=hints)
+    items = [item.model_dump(mode="json", include=query.fields) for item in found.items]
+    return answered(200, {"items": items} | body, hints)

@@ -1,0 +1,80 @@
+"""Applying messages of one partition to the views of one group: each exactly once, in one transaction per batch."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Executable
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from views.checkpoints import Checkpoint, move
+from views.view import Content, Group
+
+Run = tuple[Executable, list[Mapping[str, Any]]]
+
+
+class PositionGap(Exception):
+    """A position is missing from the log. Going on would leave a hole in the views, so the partition stops here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message in its place; positions are gap-free within a partition, offsets are where Kafka keeps it."""
+
+    position: int
+    offset: int
+    content: Content
+
+
+async def apply(
+    connection: AsyncConnection, group: Group, partition: int, entries: Sequence[Entry], at: Checkpoint
+) -> Checkpoint:
+    """Change the views by what lies beyond the checkpoint and move it, all in one transaction; gives the new one.
+
+    Raises PositionGap, or CheckpointMoved where another projector was here; then nothing is changed.
+    """
+    if not entries:
+        return at
+    fresh = beyond(entries, at.position)
+    new = Checkpoint(at.position + len(fresh), entries[-1].offset + 1)
+    async with connection.begin():
+        await move(connection, group.name, partition, at, new)
+        for statement, rows in runs(group, (entry.content for entry in fresh)):
+            await connection.execute(statement, rows)
+    return new
+
+
+def beyond(entries: Iterable[Entry], position: int) -> list[Entry]:
+    """The entries after `position`, each once. Raises PositionGap where one is missing."""
+    fresh = []
+    for entry in entries:
+        if entry.position > position + 1:
+            raise PositionGap(
+                f"position {position + 1} is missing: offset {entry.offset} holds position {entry.position}"
+            )
+        if entry.position == position + 1:
+            fresh.append(entry)
+            position += 1
+    return fresh
+
+
+def runs(group: Group, contents: Iterable[Content]) -> list[Run]:
+    """Changes gathered by statement, each run one `executemany`, with the changes of each aggregate in their order.
+
+    A change joins the earliest run of its statement that does not lie before the aggregate's last change.
+    """
+    found: list[Run] = []
+    places: dict[Executable, list[int]] = {}
+    reached: dict[tuple[str, str, str], int] = {}
+    for content in contents:
+        aggregate = (content.company_id, content.aggregate, content.aggregate_id)
+        for change in group.changes(content):
+            own = places.setdefault(change.statement, [])
+            nearest = bisect_left(own, reached.get(aggregate, 0))
+            if nearest == len(own):
+                own.append(len(found))
+                found.append((change.statement, []))
+            reached[aggregate] = own[nearest]
+            found[own[nearest]][1].append(change.values)
+    return found
