@@ -4,27 +4,28 @@ Faust gives the group, the assignment, the fetch and the recovery of the table; 
 """
 
 import asyncio
+import gc
 import os
 import signal
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from itertools import groupby
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
 import faust
 import structlog
+import uvloop
+from faust.types import TP
 from mode import Service
 
 from agents.decision import Place
-from agents.kafka import KafkaLog
+from agents.kafka import KafkaLog, to_record
 from agents.lane import Lane
 from agents.log import LaneStopped, Lost
 from agents.state import PartitionState
-from agents.transport import Lease, Transport
+from agents.transport import Batch, Lease, Transport
 from topics import logs, metrics
 from topics.catalogue import COMMANDS, STATE
-from topics.cloudevents import Record
 from topics.provision import require, topic_id
 from topics.settings import Settings
 
@@ -35,6 +36,9 @@ EXIT_FAULT = 70
 EXIT_MISCONFIGURED = 78
 #: How long lanes may take to publish what they have decided when their partition is taken away.
 SETTLE_SECONDS = 5.0
+COMMIT_SECONDS = 1.0
+#: Fetching of a partition pauses when so many of its commands wait, and goes on when few are left.
+INBOX_FULL, INBOX_DRAINED = 4000, 1000
 
 
 def group_of(settings: Settings) -> str:
@@ -80,6 +84,8 @@ class App(faust.App):
 
     def __init__(self, settings: Settings, lease: Lease) -> None:
         self.lease = lease
+        self.batched = {COMMANDS.named(settings.prefix)}
+        self.fetched: asyncio.Queue[Batch] | None = None
         super().__init__(
             group_of(settings),
             broker=[f"kafka://{server}" for server in settings.kafka.split(",")],
@@ -96,8 +102,6 @@ class App(faust.App):
             broker_rebalance_timeout=60.0,
             broker_max_poll_interval=1e7,
             broker_max_poll_records=1000,
-            broker_commit_interval=1.0,
-            broker_commit_every=10_000_000,
             consumer_auto_offset_reset="earliest",
             stream_buffer_maxsize=4096,
             stream_wait_empty=False,
@@ -109,6 +113,11 @@ class App(faust.App):
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
 
+    def take(self, batch: Batch) -> None:
+        """Called by the transport with what it fetched of a batched topic."""
+        if self.fetched is not None:
+            self.fetched.put_nowait(batch)
+
 
 class Worker:
     """One process that serves lanes: the Faust app, the lanes of its partitions, and their way to Kafka."""
@@ -117,7 +126,7 @@ class Worker:
         self.settings = settings
         self.lanes: dict[int, Lane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._messages: dict[int, dict[int, Any]] = defaultdict(dict)
+        self._done: dict[int, int] = {}
         self._left = asyncio.Event()
         self.fault: BaseException | None = None
         self.lease = Lease(settings.session_seconds)
@@ -151,35 +160,40 @@ class Worker:
 
     async def _hand_out(self, stream: Any) -> Any:
         """The agent: pull what was fetched, without Faust's own acknowledgement, and give it to the lanes."""
-        queue = stream.channel.queue
+        queue = self.app.fetched = stream.channel.queue
         while True:
-            events = [await stream.channel.get()]
-            while not queue.empty():
-                events.append(queue.get_nowait())
-            messages = sorted((event.message for event in events), key=attrgetter("partition"))
-            for partition, theirs in groupby(messages, key=attrgetter("partition")):
-                self._give(partition, list(theirs))
-            await asyncio.sleep(0)
-            if False:  # an agent must be an async generator to be allowed no acknowledgement of its own
+            self._give(await queue.get())
+            if False:  # an agent that pulls must still be an async generator for Faust to leave acknowledging to it
                 yield
 
-    def _give(self, partition: int, messages: list[Any]) -> None:
-        lane = self.lanes.get(partition)
-        if lane is None:
+    def _give(self, batch: Batch) -> None:
+        lane = self.lanes.get(batch.partition)
+        if lane is None or batch.generation != self._generation:
             return  # fetched for an earlier assignment: whoever serves the partition fetches it again
-        self._messages[partition].update((message.offset, message) for message in messages)
-        lane.inbox.put([_record(message) for message in messages])
+        lane.inbox.put([to_record(message) for message in batch.records])
+        if len(lane.inbox) > INBOX_FULL:
+            self.app.consumer.on_buffer_full(self._place(batch.partition))
 
-    def _acknowledge(self, partition: int) -> Callable[[Sequence[Record]], None]:
-        """Acknowledge in order of offsets: Faust would commit past one that is left out."""
-        waiting = self._messages[partition]
+    def _decided(self, partition: int, applied: int) -> None:
+        """Commands up to the offset are published. The group's offset only saves reading them again: what has been
+        decided stands in the head, so it is committed now and then."""
+        self._done[partition] = applied + 1
+        lane = self.lanes.get(partition)
+        if lane is not None and len(lane.inbox) < INBOX_DRAINED:
+            self.app.consumer.on_buffer_drop(self._place(partition))
 
-        def acknowledge(records: Sequence[Record]) -> None:
-            for record in records:
-                if message := waiting.pop(record.offset, None):
-                    message.ack(self.app.consumer)
+    def _place(self, partition: int) -> TP:
+        return TP(COMMANDS.named(self.settings.prefix), partition)
 
-        return acknowledge
+    async def _commit_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_SECONDS)
+            await self._commit_offsets()
+
+    async def _commit_offsets(self) -> None:
+        done, self._done = self._done, {}
+        if done:
+            await self.app.consumer._commit({self._place(partition): offset for partition, offset in done.items()})
 
     # -- assignment ----------------------------------------------------------------------------------------------
 
@@ -189,12 +203,11 @@ class Worker:
         self.table.forget(set(self.table.states) - partitions)
         self._generation = self.app.consumer_generation_id
         for partition in sorted(partitions):
-            self._messages[partition].clear()
             lane = Lane(
                 Place(self.settings.prefix, partition, self.settings.partitions),
                 self.table.state(partition),
                 self.log,
-                self._acknowledge(partition),
+                partial(self._decided, partition),
                 group_commands=self.settings.group_commands,
                 check_seconds=self.settings.check_seconds,
                 failures_before_stop=self.settings.failures_before_stop,
@@ -205,13 +218,14 @@ class Worker:
 
     async def _stop_lanes(self, *_: Any, **__: Any) -> None:
         """Let what was decided be published, for a while; the rest is decided by the next owner."""
-        lanes, tasks = list(self.lanes.values()), list(self._tasks.values())
-        self.lanes, self._tasks = {}, {}
-        if lanes:
-            await asyncio.wait([asyncio.ensure_future(lane.settle()) for lane in lanes], timeout=SETTLE_SECONDS)
+        settling = [asyncio.ensure_future(lane.settle()) for lane in self.lanes.values()]
+        if settling:
+            await asyncio.wait(settling, timeout=SETTLE_SECONDS)
+        tasks = [*settling, *self._tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self.lanes, self._tasks, self._done = {}, {}, {}
 
     async def _run(self, lane: Lane) -> None:
         try:
@@ -250,9 +264,13 @@ class Worker:
         await self.app.start()
         self.lease.watch()
         logger.info("worker started", group=group_of(self.settings))
+        committing = asyncio.create_task(self._commit_now_and_then())
         await self._until_left()
         if self.fault is not None:
             return EXIT_FAULT
+        committing.cancel()
+        await asyncio.wait([asyncio.ensure_future(lane.settle()) for lane in self.lanes.values()] or [committing])
+        await self._commit_offsets()
         await self._stop_lanes()
         await self.app.stop()
         await self.log.stop()
@@ -273,20 +291,6 @@ async def _crash_of(app: Service) -> BaseException:
     return app.crash_reason or RuntimeError("Faust stopped without a reason")
 
 
-def _record(message: Any) -> Record:
-    headers = message.headers or ()
-    pairs = headers.items() if isinstance(headers, dict) else headers
-    return Record(
-        message.topic,
-        message.partition,
-        message.key,
-        message.value,
-        tuple(pairs),
-        message.offset,
-        round(message.timestamp * 1000),
-    )
-
-
 def main(settings: Settings) -> None:
     """Run one command worker until it is told to stop; ends the process."""
     logs.configure(settings, "lanes")
@@ -297,6 +301,8 @@ def main(settings: Settings) -> None:
         os._exit(EXIT_MISCONFIGURED)
     if settings.metrics_port:
         metrics.serve(settings.metrics_port)
+    uvloop.install()
+    gc.set_threshold(50_000, 20, 100)  # the state is large and holds no cycles: full collections only cost time
     os._exit(asyncio.run(_serve(settings)))
 
 

@@ -5,8 +5,10 @@ Pure: the same state and records give byte-equal results whoever decides them.
 
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -14,7 +16,7 @@ from agents.state import Head
 from domain import RULES
 from domain.decider import Refusal, Rejected
 from domain.engine import NO_CHAIN, Book, Fact, chain_key, command_key, decide, failed, id_reused, invalid
-from domain.record import Outcome, Status
+from domain.record import Status
 from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES, Topic, partition_of
 from topics.cloudevents import Malformed, Record
 from topics.messages import (
@@ -22,13 +24,12 @@ from topics.messages import (
     CommandMessage,
     DeadLetter,
     moment_of,
+    outcome_record,
     pack,
     read_command,
     salvage,
-    unpack,
     write_dead_letter,
     write_event,
-    write_outcome,
 )
 
 #: A group that has reached this many bytes of records takes no further command.
@@ -36,6 +37,8 @@ GROUP_LIMIT = 2 * 1024 * 1024
 HOUR = 3600 * 1000
 REMEMBERED_FOR = 24 * HOUR
 REMEMBERED_DETAIL = 80
+#: What is remembered of an outcome beside fingerprint and time, in this order.
+REMEMBERED = ("status", "code", "detail", "version", "first", "last", "position")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,22 @@ class Place:
 
     def topic(self, topic: Topic) -> str:
         return topic.named(self.prefix)
+
+
+class Case(NamedTuple):
+    """One command with what its answer needs again and again."""
+
+    record: Record
+    command: CommandMessage
+    fingerprint: str
+    key: str
+    now: datetime
+
+    @classmethod
+    def of(cls, record: Record, command: CommandMessage) -> "Case":
+        """Raises Malformed where the data is not JSON."""
+        key = command_key(command.company_id, command.id)
+        return cls(record, command, command.fingerprint, key, moment_of(record.timestamp))
 
 
 @dataclass
@@ -96,12 +115,11 @@ class Draft:
             self._reroute(record)
             return
         try:
-            command = read_command(record)
-            prints = command.fingerprint
+            case = Case.of(record, read_command(record))
         except Malformed as fault:
             self._undecodable(record, str(fault))
             return
-        self._answer(record, command, prints)
+        self._answer(case)
 
     def forget(self, key: str) -> None:
         """Delete a remembered command id."""
@@ -143,167 +161,118 @@ class Draft:
         """No command, but if an id can be read its sender gets an answer."""
         self._dead_letter(record, "invalid", reason)
         if command := salvage(record):
-            self._answer_with(record, command, command.fingerprint, invalid(reason))
+            case = Case.of(record, command)
+            stored = self.book.get(case.key)
+            if stored is not None:
+                self._answer_again(case, stored)
+            else:
+                self._answer_with(case, _refused(invalid(reason)))
 
     def _dead_letter(self, record: Record, reason: str, detail: str) -> None:
         letter = DeadLetter(record, reason, detail)
         self._send(write_dead_letter(letter, self.place.topic(DEAD_LETTERS), self.place.partition))
         self.tally["dead-letter", reason] += 1
 
-    def _answer(self, record: Record, command: CommandMessage, prints: str) -> None:
-        first = self._first_outcome(record, command, prints)
-        if first is not None:
-            self._publish_outcome(command, first)
+    def _answer(self, case: "Case") -> None:
+        stored = self.book.get(case.key)
+        if stored is not None:
+            self._answer_again(case, stored)
             return
-        if command.type not in RULES:
-            self._dead_letter(record, "invalid", f"There is no command type {command.type!r}.")
+        if case.command.type not in RULES:
+            self._dead_letter(case.record, "invalid", f"There is no command type {case.command.type!r}.")
         try:
-            facts = decide(command.request(moment_of(record.timestamp)), self.book)
+            facts = decide(case.command.request(case.now), self.book)
         except Rejected as refusal:
-            self._answer_with(record, command, prints, refusal)
+            self._answer_with(case, _refused(refusal))
         except Exception:
             self.failures += 1
-            self._dead_letter(record, "failed", traceback.format_exc())
-            self._answer_with(record, command, prints, failed(), Status.FAILED)
+            self._dead_letter(case.record, "failed", traceback.format_exc())
+            self._answer_with(case, _refused(failed()) | {"status": Status.FAILED})
         else:
-            self._accept(record, command, prints, facts)
+            self._answer_with(case, self._accepted(case, facts))
 
-    def _first_outcome(self, record: Record, command: CommandMessage, prints: str) -> Outcome | None:
-        """The remembered answer to a repeated id; a refusal where the id stands for another command."""
-        stored = self.book.get(command_key(command.company_id, command.id))
-        if stored is None:
-            return None
-        remembered = orjson.loads(stored)
-        plain = self._outcome(record, command, prints)
-        if remembered[0] != prints:
-            return plain.model_copy(update=_refused(id_reused()) | {"conflict": True})
-        _, _, status, code, detail, version, first, last, position = remembered
-        kind = Refusal.known[code].kind if code in Refusal.known else None
-        return plain.model_copy(
-            update={
-                "status": Status(status),
-                "code": code,
-                "kind": kind,
-                "detail": detail,
-                "version": version,
-                "first": first,
-                "last": last,
-                "position": position,
-                "repeat": True,
-            }
-        )
+    def _answer_again(self, case: "Case", stored: bytes) -> None:
+        """The first answer to a repeated id; a refusal where the id stands for another command."""
+        fingerprint, _, *answer = orjson.loads(stored)
+        if fingerprint != case.fingerprint:
+            self._publish_outcome(case, _refused(id_reused()) | {"conflict": True})
+            return
+        said = {name: value for name, value in zip(REMEMBERED, answer, strict=True) if value is not None}
+        if code := said.get("code"):
+            said["kind"] = Refusal.known[code].kind
+        self._publish_outcome(case, said | {"repeat": True})
 
-    def _accept(self, record: Record, command: CommandMessage, prints: str, facts: list[Fact]) -> None:
-        now = moment_of(record.timestamp)
-        before = self.events
-        chain = self.book.get(chain_key(command.company_id)) or NO_CHAIN
+    def _accepted(self, case: "Case", facts: list[Fact]) -> dict[str, Any]:
+        """Send the events of an accepted command; what its outcome says."""
+        command = case.command
+        version = self.book.aggregate(command.company_id, RULES[command.type].decider, command.aggregate_id).version
+        if not facts:
+            return {"status": Status.ACCEPTED, "version": version}
+        first = self.events
+        linked = self.book.get(chain_key(command.company_id)) or NO_CHAIN
+        topic = self.place.topic(EVENTS)
         for fact in facts:
-            sent, chain = write_event(
-                fact, command, self.place.topic(EVENTS), self.place.partition, self.events, now, chain
-            )
+            sent, linked = write_event(fact, command, topic, self.place.partition, self.events, case.now, linked)
             self._send(sent)
             self.events += 1
-        if facts:
-            self.book.put(chain_key(command.company_id), chain)
-        outcome = self._outcome(record, command, prints).model_copy(
-            update={
-                "version": self._version(command),
-                "first": before if facts else None,
-                "last": self.events - 1 if facts else None,
-            }
-        )
-        self._remember(record, outcome)
-        self._publish_outcome(command, outcome)
+        self.book.put(chain_key(command.company_id), linked)
+        return {"status": Status.ACCEPTED, "version": version, "first": first, "last": self.events - 1}
 
-    def _version(self, command: CommandMessage) -> int:
-        return self.book.aggregate(command.company_id, RULES[command.type].decider, command.aggregate_id).version
+    def _answer_with(self, case: "Case", said: dict[str, Any]) -> None:
+        """Remember and publish the answer."""
+        said = said | {"position": self.events - 1}
+        self.book.put(case.key, remembered(case.fingerprint, case.record.timestamp, said))
+        self.remembered.append((case.record.timestamp, case.key))
+        self._publish_outcome(case, said)
 
-    def _answer_with(
-        self,
-        record: Record,
-        command: CommandMessage,
-        prints: str,
-        refusal: Rejected,
-        status: Status = Status.REJECTED,
-    ) -> None:
-        outcome = self._outcome(record, command, prints).model_copy(update=_refused(refusal) | {"status": status})
-        self._remember(record, outcome)
-        self._publish_outcome(command, outcome)
-
-    def _outcome(self, record: Record, command: CommandMessage, prints: str) -> Outcome:
-        """An acceptance without events; callers change what differs."""
-        return Outcome.model_construct(
-            command_id=command.id,
-            type=command.type,
-            company_id=command.company_id,
-            aggregate=command.aggregate,
-            aggregate_id=command.aggregate_id,
-            actor=str(command.actor),
-            status=Status.ACCEPTED,
-            partition=self.place.partition,
-            position=self.events - 1,
-            fingerprint=prints,
-            offset=record.offset,
-            recorded_at=moment_of(record.timestamp),
-        )
-
-    def _publish_outcome(self, command: CommandMessage, outcome: Outcome) -> None:
-        self._send(
-            write_outcome(
-                outcome,
-                self.place.topic(OUTCOMES),
-                self.outcomes,
-                command.correlation_id,
-                command.traceparent,
-            )
-        )
+    def _publish_outcome(self, case: "Case", said: dict[str, Any]) -> None:
+        command = case.command
+        fields = {
+            "command_id": command.id,
+            "type": command.type,
+            "company_id": command.company_id,
+            "aggregate": command.aggregate,
+            "aggregate_id": command.aggregate_id,
+            "actor": str(command.actor),
+            "partition": self.place.partition,
+            "position": self.events - 1,
+            "fingerprint": case.fingerprint,
+            "offset": case.record.offset,
+            "recorded_at": case.now,
+            **said,
+        }
+        topic = self.place.topic(OUTCOMES)
+        self._send(outcome_record(fields, topic, self.outcomes, command.correlation_id, command.traceparent))
         self.outcomes += 1
-        self.tally["repeat" if outcome.repeat or outcome.conflict else "decided", outcome.status] += 1
-
-    def _remember(self, record: Record, outcome: Outcome) -> None:
-        key = command_key(outcome.company_id, outcome.command_id)
-        detail = outcome.detail[:REMEMBERED_DETAIL] if outcome.detail else None
-        self.book.put(
-            key,
-            orjson.dumps(
-                [
-                    outcome.fingerprint,
-                    record.timestamp,
-                    outcome.status,
-                    outcome.code,
-                    detail,
-                    outcome.version,
-                    outcome.first,
-                    outcome.last,
-                    outcome.position,
-                ]
-            ),
-        )
-        self.remembered.append((record.timestamp, key))
+        again = "repeat" in said or "conflict" in said
+        self.tally["repeat" if again else "decided", said["status"]] += 1
 
     def _send(self, record: Record) -> None:
-        packed = orjson.dumps(pack(record))
+        packed = pack(record)
         self.sends.append(record)
         self.packed.append(packed)
         self.bytes += len(packed) + len(record.value or b"")
 
 
-def _refused(refusal: Rejected) -> dict[str, object]:
+def _refused(refusal: Rejected) -> dict[str, Any]:
+    """What an outcome says of a refusal."""
     return {
         "status": Status.REJECTED,
         "code": refusal.code,
         "kind": refusal.refusal.kind,
         "detail": refusal.detail,
-        "errors": refusal.errors,
+        **({"errors": refusal.errors} if refusal.errors else {}),
     }
+
+
+def remembered(fingerprint: str, timestamp: int, said: Mapping[str, Any]) -> bytes:
+    """What is kept of a command's first outcome, at most 200 bytes: its answer, the detail cut short."""
+    detail = said.get("detail")
+    brief = said if detail is None else {**said, "detail": detail[:REMEMBERED_DETAIL]}
+    return orjson.dumps([fingerprint, timestamp, *map(brief.get, REMEMBERED)])
 
 
 def remembered_at(value: bytes) -> int:
     """The broker time, in milliseconds, of a command whose id is remembered."""
     at: int = orjson.loads(value)[1]
     return at
-
-
-def unpacked(packed: bytes) -> Record:
-    """A record of an outbox."""
-    return unpack(orjson.loads(packed))

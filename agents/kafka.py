@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.log import Surroundings
 from agents.state import PartitionState, StateRecord, placed
-from topics.catalogue import BATCH_LIMIT, COMMANDS, EVENTS, STATE
+from topics.catalogue import BATCH_LIMIT, COMMANDS, EVENTS, OUTCOMES, STATE
 from topics.cloudevents import Record, read
 from topics.settings import Settings
 
@@ -112,14 +112,24 @@ class KafkaLog:
             events_end=await self._end_of(self._events, partition),
         )
 
-    async def journal(self, partition: int, last: int) -> list[Record]:
-        end = await self._end_of(self._events, partition)
+    async def journal(self, partition: int, last: int | None = None) -> list[Record]:
+        return await self._positioned(self._events, partition, last)
+
+    async def outcomes(self, partition: int) -> list[Record]:
+        """Records of the outcomes topic of the partition that have not expired, each position once."""
+        return await self._positioned(OUTCOMES.named(self._settings.prefix), partition, None)
+
+    async def _positioned(self, topic: str, partition: int, last: int | None) -> list[Record]:
+        """Records up to position `last`; what comes again, or behind a later one, is a repetition."""
+        end = await self._end_of(topic, partition)
         found: list[Record] = []
-        async with self._reader(self._events, partition, 0) as records:
+        reached = 0
+        async with self._reader(topic, partition, 0) as records:
             async for message in records(end):
                 record = to_record(message)
                 position = int(read(record).attributes["sequence"])
-                if position == len(found) + 1 and position <= last:
+                if position > reached and (last is None or position <= last):
+                    reached = position
                     found.append(record)
         return found
 

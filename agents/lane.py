@@ -1,7 +1,7 @@
 """The lane: all that one worker does for one assigned partition, strictly in order. Effectively once.
 
 One commit is a group of consecutive commands: decide on an overlay; write all changed state and the head with its
-outbox as one batch by compare-and-append; only then change memory; publish the outbox; acknowledge the commands.
+outbox as one batch by compare-and-append; only then change memory; publish the outbox; say what is decided.
 The invariant at each await is stated there. While one commit is being written the next is decided, its outbox
 carrying what is not known to be published.
 """
@@ -15,18 +15,17 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from agents.decision import REMEMBERED_FOR, Commit, Draft, Place, remembered_at, unpacked
+from agents.decision import REMEMBERED_FOR, Commit, Draft, Place, remembered_at
 from agents.log import LaneStopped, Log, RefusesToServe, Surroundings, Void
 from agents.refold import outdated, refold
 from agents.state import Head, PartitionState, StateRecord, head_key, in_batches
 from domain.engine import is_command
 from topics import metrics
 from topics.cloudevents import Record
+from topics.messages import unpack
 
 REMEMBERED_AT_MOST = 50_000
 FORGOTTEN_AT_ONCE = 200
-
-Acknowledge = Callable[[Sequence[Record]], None]
 
 
 class Inbox:
@@ -82,14 +81,17 @@ class InFlight:
 
 
 class Lane:
-    """Serves one partition until it is stopped; `run` returns only by raising."""
+    """Serves one partition until it is stopped; `run` returns only by raising.
+
+    `decided` is told the offset of the last command each time all up to it are decided and published.
+    """
 
     def __init__(
         self,
         place: Place,
         state: PartitionState,
         log: Log,
-        acknowledge: Acknowledge,
+        decided: Callable[[int], None],
         *,
         group_commands: int = 500,
         check_seconds: float = 900.0,
@@ -102,7 +104,7 @@ class Lane:
         self.inbox = Inbox()
         self.serving = False
         self._log = log
-        self._acknowledge = acknowledge
+        self._decided = decided
         self._group_commands = group_commands
         self._check_seconds = check_seconds
         self._failures_before_stop = failures_before_stop
@@ -160,7 +162,7 @@ class Lane:
         around = await self._log.surroundings(self.partition)
         self._head = self._recovered_head(around)
         self._check_fit(around)
-        await self._log.publish([unpacked(packed) for packed in self._head.outbox])
+        await self._log.publish([unpack(packed) for packed in self._head.outbox])
         await self._heal()
         await self._refold_outdated()
         self._recall_commands()
@@ -224,7 +226,7 @@ class Lane:
         """Append in batches that Kafka takes, each with a head that adds up to it, so that each is a state to serve."""
         for part in in_batches(changes):
             self._head = replace(self._head, digest=self.state.digest_with(dict(part)))
-            await self._append([*part, self._head_record(self._head)])
+            await self._append(part, self._head)
 
     def _recall_commands(self) -> None:
         found = ((remembered_at(value), key) for key, value in self.state.records.items() if is_command(key))
@@ -337,7 +339,7 @@ class Lane:
             await self._log.publish(current.commit.sends)
             current.published.set_result(None)
             # A death here redelivers the commands; they are skipped by the head's offset.
-            self._acknowledge(current.commit.records)
+            self._decided(current.commit.head.applied)
             self._observe(current)
         except BaseException as fault:
             for future in (current.written, current.published):
@@ -355,20 +357,17 @@ class Lane:
             return
         carried = previous.commit.packed if previous is not None and not previous.published.done() else []
         head = replace(commit.head, digest=self.state.digest_with(commit.changes), outbox=(*carried, *commit.packed))
-        changed = [StateRecord(key, value) for key, value in commit.changes.items()]
-        await self._append([*changed, self._head_record(head)])
+        await self._append([StateRecord(key, value) for key, value in commit.changes.items()], head)
         self._head = replace(head, outbox=())
 
-    async def _append(self, records: list[StateRecord]) -> None:
+    async def _append(self, changed: list[StateRecord], head: Head) -> None:
+        records = [*changed, StateRecord(head_key(self.partition), head.encode())]
         self._log.check_owned(self.partition)
         expect = self.state.end
         landed = await self._log.append(self.partition, records, expect)
         if landed != expect:
             raise Void(f"a batch expected at {expect} landed at {landed}")
-        self.state.wrote(records, expect)
-
-    def _head_record(self, head: Head) -> StateRecord:
-        return StateRecord(head_key(self.partition), head.encode())
+        self.state.wrote(records, expect, head.digest)
 
     def _observe(self, current: InFlight) -> None:
         metrics.LANE_COMMIT_SECONDS.observe(time.perf_counter() - current.started)

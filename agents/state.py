@@ -5,12 +5,12 @@ writer expected its batch to start, and the record's place in that batch. Kafka 
 way gives one, so the changelog is one chain whoever else writes to it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-import orjson
+import ormsgpack
 
 from topics.catalogue import BATCH_LIMIT
 
@@ -63,16 +63,19 @@ class PartitionState:
         self.end = offset + 1
         if valid(offset, headers):
             self.voided.discard(key)
+            if not is_head(key):
+                self.digest = self.digest_with({key: value})
             self._put(key, value)
         else:
             self.voided.add(key)
 
-    def wrote(self, records: Iterable[StateRecord], base: int) -> None:
-        """Take a batch of our own that landed where we expected it."""
-        for offset, (key, value) in enumerate(records, base):
-            self.voided.discard(key)
+    def wrote(self, records: Sequence[StateRecord], base: int, digest: int) -> None:
+        """Take a batch of our own that landed where we expected it; `digest` is what it makes of all records."""
+        for key, value in records:
             self._put(key, value)
-            self.end = offset + 1
+        if self.voided:
+            self.voided.difference_update(key for key, _ in records)
+        self.end, self.digest = base + len(records), digest
 
     def digest_with(self, changes: Mapping[str, bytes | None]) -> int:
         """The order-free hash over every live key as it will be after the changes; heads do not count."""
@@ -86,8 +89,6 @@ class PartitionState:
         return sorted(key for key in self.voided if not is_head(key))
 
     def _put(self, key: str, value: bytes | None) -> None:
-        if not is_head(key):
-            self.digest = self.digest_with({key: value})
         if value is None:
             self.records.pop(key, None)
         else:
@@ -118,7 +119,7 @@ class Head:
     """How far the lane of a partition has come, with everything its last commits send.
 
     `applied` is the offset of the last command decided; `events` and `outcomes` are the next positions of those
-    topics; `outbox` holds packed records as JSON (see `topics.messages.pack`); `clock` is in milliseconds.
+    topics; `outbox` holds packed records (see `topics.messages.pack`); `clock` is in milliseconds.
     """
 
     commands_topic_id: str
@@ -130,20 +131,20 @@ class Head:
     outbox: tuple[bytes, ...] = ()
 
     def encode(self) -> bytes:
-        fields = orjson.dumps(
+        """MessagePack: the fields by name, and the outbox as packed records."""
+        return ormsgpack.packb(
             {
                 "commands_topic_id": self.commands_topic_id,
                 "applied": self.applied,
                 "clock": self.clock,
                 "events": self.events,
                 "outcomes": self.outcomes,
-                "digest": f"{self.digest:016x}",
+                "digest": self.digest,
+                "outbox": self.outbox,
             }
         )
-        return b'%s,"outbox":[%s]}' % (fields[:-1], b",".join(self.outbox))
 
     @classmethod
     def decode(cls, record: bytes) -> "Head":
-        fields: dict[str, Any] = orjson.loads(record)
-        outbox = tuple(orjson.dumps(entry) for entry in fields.pop("outbox"))
-        return cls(**fields | {"digest": int(fields["digest"], 16)}, outbox=outbox)
+        fields: dict[str, Any] = ormsgpack.unpackb(record)
+        return cls(**fields | {"outbox": tuple(fields["outbox"])})

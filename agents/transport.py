@@ -1,18 +1,18 @@
-"""Faust's Kafka transport with three changes, each pinned by a test in tests/agents/test_faust_facts.py.
+"""Faust's Kafka transport with two changes, each pinned by a test in tests/agents/test_faust_facts.py.
 
-1. A lean fetch loop: Faust starts two tasks per message to watch for a suspended flow; we look once per batch. It is
-   right for agents that pull from the channel, acknowledge in order and drop what an earlier generation fetched.
+1. Batches: Faust makes an event, two tasks and a queue entry of every message. We put what was fetched of a partition
+   into the agent's channel as one `Batch`; changelog records go Faust's own way. It is right for agents that pull from
+   their channel, drop what an earlier generation fetched and commit offsets themselves.
 2. A lease: the last successful heartbeat is noted, so that a worker cut off from its coordinator, which Faust and
    aiokafka would let go on for ever, can leave.
-3. The group's rebalances are joined at once after a clean stop.
 """
 
 import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import structlog
 from faust.transport.drivers import aiokafka as driver
@@ -84,8 +84,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
 
+class Batch(NamedTuple):
+    """What was fetched of one partition at once, as aiokafka's records, and in which generation of the group."""
+
+    partition: int
+    records: Sequence[Any]
+    generation: int
+
+
 class Consumer(driver.Consumer):
-    """Faust's consumer with the lean fetch loop."""
+    """Faust's consumer, giving the partitions of `app.batched` to the app in batches."""
 
     def _new_consumer_thread(self) -> Any:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -104,15 +112,26 @@ class Consumer(driver.Consumer):
             raise
 
     async def _drain_batch(self) -> None:
-        fetched = 0
-        async for place, message in self.getmany(timeout=1.0):
+        fetched, active = await self._wait_next_records(1.0)
+        generation = self.app.consumer_generation_id
+        for place, records in (fetched or {}).items():
+            if self.should_stop or not self.flow_active or generation != self.app.consumer_generation_id:
+                return
+            if active is not None and place not in active and place not in self._buffered_partitions:
+                continue
+            if place.topic in self.app.batched:
+                self._read_offset[place] = records[-1].offset
+                self.app.take(Batch(place.partition, records, generation))
+            else:
+                await self._pass_on(place, records)
+
+    async def _pass_on(self, place: Any, records: Sequence[Any]) -> None:
+        """Faust's own way, for changelogs."""
+        for record in records:
             read = self._read_offset[place]
-            if read is None or message.offset >= read:
-                await self.callback(message)
-                self._read_offset[place] = message.offset
-            fetched += 1
-            if fetched % 100 == 0:
-                await asyncio.sleep(0)
+            if read is None or record.offset >= read:
+                await self.callback(self._to_message(place, record))
+                self._read_offset[place] = record.offset
 
 
 class Transport(driver.Transport):

@@ -10,23 +10,36 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID, uuid5
 
-import orjson
 import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
 from api import headers
+from api.answers import answered
 from api.door import ROOT, Door
 from api.outcomes import Follower
-from api.problems import Problem, body_too_large, kafka_away, malformed, not_found, not_permitted, of_refusal
+from api.problems import (
+    Problem,
+    body_too_large,
+    fields_wrong,
+    kafka_away,
+    malformed,
+    not_found,
+    not_permitted,
+    of_outcome,
+    of_refusal,
+)
+from api.queries import Queries
 from api.tokens import Principal
 from domain import DECIDERS
 from domain.company import company
-from domain.decider import Kind, Refusal, Rule
-from domain.engine import field_errors, invalid
+from domain.decider import Rule
+from domain.engine import field_errors
 from domain.record import Outcome, Status
 from topics.messages import CommandMessage
+from topics.metrics import API_PUBLISHES, API_WAITERS
 from topics.publisher import Publisher, TooLarge, Unavailable
+from views.outcomes import OutcomeItem
 
 SOURCE = "/api"
 RETRY_SECONDS = 5
@@ -41,8 +54,8 @@ def path_of(rule: Rule[Any]) -> str:
     return collection if rule.creates else f"{collection}/{{{rule.decider.key}}}/{rule.verb}"
 
 
-def resource_path(aggregate_path: str, aggregate_id: str) -> str:
-    return f"{ROOT}/{aggregate_path}/{aggregate_id}"
+def resource_path(rule: Rule[Any], aggregate_id: str) -> str:
+    return f"{ROOT}/{rule.decider.path}/{aggregate_id}"
 
 
 def command_path(company_id: str, command_id: UUID, principal: Principal) -> str:
@@ -58,11 +71,12 @@ class Commands:
     door: Door
     publisher: Publisher
     follower: Follower
+    queries: Queries
 
     def routes(self) -> Iterator[web.RouteDef]:
         for decider in DECIDERS:
             for rule in decider.rules.values():
-                yield web.post(path_of(rule), partial(self.take, rule), name=rule.permission)
+                yield web.post(path_of(rule), partial(self.take, rule))
 
     async def take(self, rule: Rule[Any], request: web.Request) -> web.Response:
         principal = self.door.principal(request)
@@ -71,20 +85,34 @@ class Commands:
         command = message(rule, principal, request, body)
         structlog.contextvars.bind_contextvars(command=str(command.id), company=command.company_id)
         wish = headers.preference(request.headers, self.door.settings.wait_limit)
-        with self.follower.waiting(command) as answer:
-            await self._publish(command)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(answer), wish.wait)
-            outcome = answer.result() if answer.done() else None
+        outcome = await self._outcome(command, wish.wait)
         location = command_path(command.company_id, command.id, principal)
         if outcome is None:
             return pending(command, location, wish.headers)
-        return decided(rule, outcome, location, wish.headers)
+        answer = await self._first(outcome) if outcome.repeat else item_of(outcome)
+        return decided(rule, answer, location, wish.headers | replayed(outcome))
+
+    async def _outcome(self, command: CommandMessage, patience: float) -> Outcome | None:
+        """Publish the command; its outcome if it comes within `patience` seconds."""
+        with self.follower.waiting(command) as answer, API_WAITERS.track_inprogress():
+            await self._publish(command)
+            self.queries.sightings.note(command.company_id, command.id)
+            await asyncio.wait([answer], timeout=patience)
+            return answer.result() if answer.done() else None
+
+    async def _first(self, outcome: Outcome) -> OutcomeItem:
+        """The first answer in full, as its view keeps it; what the lane remembers of it where there is no view."""
+        with suppress(Problem):
+            if found := await self.queries.outcome(outcome.company_id, str(outcome.command_id)):
+                return found
+        return item_of(outcome)
 
     async def _publish(self, command: CommandMessage) -> None:
         try:
             await self.publisher.send(command)
+            API_PUBLISHES.labels("acknowledged").inc()
         except Unavailable as fault:
+            API_PUBLISHES.labels("unavailable").inc()
             log.warning("kafka-away", reason=str(fault))
             raise kafka_away(
                 f"Kafka did not take the command in time. Repeat the request with Idempotency-Key: {command.id}",
@@ -92,6 +120,7 @@ class Commands:
                 members={"command_id": str(command.id)},
             ) from fault
         except TooLarge as fault:
+            API_PUBLISHES.labels("too-large").inc()
             raise body_too_large(str(fault)) from fault
 
 
@@ -164,27 +193,23 @@ def pending(command: CommandMessage, location: str, extra: Mapping[str, str]) ->
     return answered(HTTPStatus.ACCEPTED, plain, hints | dict(extra))
 
 
-def decided(rule: Rule[Any], outcome: Outcome, location: str, extra: Mapping[str, str]) -> web.Response:
+def item_of(outcome: Outcome) -> OutcomeItem:
+    return OutcomeItem(**{name: getattr(outcome, name) for name in OutcomeItem.model_fields})
+
+
+def replayed(outcome: Outcome) -> dict[str, str]:
+    return {"Idempotent-Replayed": "true"} if outcome.repeat else {}
+
+
+def decided(rule: Rule[Any], outcome: OutcomeItem, location: str, extra: Mapping[str, str]) -> web.Response:
     """The answer that the outcome stands for. Raises the problem that a refusal is."""
-    notes = {"Consistency": f"{outcome.partition}:{outcome.position}", "Cache-Control": "no-store"} | dict(extra)
-    if outcome.repeat:
-        notes["Idempotent-Replayed"] = "true"
+    notes = {"Consistency": f"{outcome.partition}:{outcome.position}", "Cache-Control": "no-store", **extra}
     if outcome.status is not Status.ACCEPTED:
-        raise refused(outcome, location, notes)
-    resource = resource_path(rule.decider.path, outcome.aggregate_id)
-    notes |= {"ETag": f'"{outcome.version}"', "Location" if rule.creates else "Content-Location": resource}
-    status = HTTPStatus.CREATED if rule.creates else HTTPStatus.OK
-    return answered(status, shown(outcome) | {"command": location, "resource": resource}, notes)
-
-
-def refused(outcome: Outcome, location: str, notes: Mapping[str, str]) -> Problem:
-    return of_outcome(outcome)(
-        outcome.detail or "",
-        errors=outcome.errors,
-        headers=notes,
-        members={"command_id": str(outcome.command_id), "command": location},
-    )
-
-
-def shown(outcome: Outcome) -> dict[str, Any]:
-    """What a sender sees of his command's outcome."""
+        members = {"command_id": str(outcome.command_id), "command": location}
+        raise of_outcome(outcome)(outcome.detail or "", errors=outcome.errors, headers=notes, members=members)
+    resource = resource_path(rule, outcome.aggregate_id)
+    body = outcome.model_dump(mode="json") | {"command": location, "resource": resource}
+    notes["ETag"] = f'"{outcome.version}"'
+    if not rule.creates:
+        return answered(HTTPStatus.OK, body, notes)
+    return answered(HTTPStatus.CREATED, body, notes | {"Location": resource})

@@ -13,9 +13,9 @@ from api.problems import (
     malformed,
     not_acceptable,
     not_found,
-    too_slow,
     token_missing,
     token_refused,
+    too_slow,
     unsupported_media_type,
 )
 from api.spreadsheet import CSV

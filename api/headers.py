@@ -40,7 +40,7 @@ def command_id(headers: Headers, scope: str) -> UUID:
     """
     text = single(headers, "Idempotency-Key")
     if text is None:
-        return UUID(str(uuid_utils.compat.uuid7()))
+        return uuid_utils.compat.uuid7()
     quoted = QUOTED.fullmatch(text)
     key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text
     if not PRINTABLE.fullmatch(key):
@@ -151,4 +151,3 @@ def traceparent(headers: Headers) -> str:
     """The caller's W3C trace context, else the start of a new trace."""
     given = headers.get("traceparent", "")
     return given if TRACEPARENT.fullmatch(given) else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
-

@@ -88,7 +88,7 @@ class Follower:
         """The end offset of each partition of a topic. Raises KafkaError, OSError."""
         if self._consumer is None:
             raise ConnectionError("Kafka does not answer")
-        partitions = await _partitions(self._consumer, topic)
+        partitions = [TopicPartition(topic, partition) for _, partition in self._consumer.assignment()]
         return {found.partition: end for found, end in (await self._consumer.end_offsets(partitions)).items()}
 
     async def _follow_for_ever(self) -> None:
@@ -101,7 +101,7 @@ class Follower:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _follow(self) -> None:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._address, auto_offset_reset="latest")
+        consumer = AIOKafkaConsumer(self._topic, bootstrap_servers=self._address, auto_offset_reset="latest")
         try:
             await consumer.start()
             await self._take_up(consumer)
@@ -118,11 +118,11 @@ class Follower:
 
     async def _take_up(self, consumer: AIOKafkaConsumer) -> None:
         """Go on where reading ended; at the end of a partition that was not read yet."""
-        partitions = await _partitions(consumer, self._topic)
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        for partition in partitions:
-            consumer.seek(partition, min(self._next.get(partition, ends[partition]), ends[partition]))
+        for partition in consumer.assignment():
+            if partition in self._next:
+                consumer.seek(partition, self._next[partition])
+            else:
+                self._next[partition] = await consumer.position(partition)
 
     def _deliver(self, record: ConsumerRecord) -> None:
         waiters = self._waiters.get(dict(record.headers).get("ce_causationid", b""))
@@ -140,11 +140,3 @@ class Follower:
 
 def _plain(record: ConsumerRecord) -> Record:
     return Record(record.topic, record.partition, record.key, record.value, tuple(record.headers))
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    await consumer.topics()
-    numbers = consumer.partitions_for_topic(topic)
-    if not numbers:
-        raise OSError(f"topic {topic} does not exist; create it with: bitcorp topics apply")
-    return [TopicPartition(topic, number) for number in sorted(numbers)]

@@ -11,13 +11,12 @@ from typing import Any
 
 from aiohttp import web
 
-from domain import DECIDERS
 from domain.decider import Kind, Refusal
-from domain.engine import invalid, version_conflict
-from domain.record import Outcome
+from domain.engine import failed, invalid, version_conflict
+from domain.rejections import STATUS
+from views.outcomes import OutcomeItem
 
 CONTENT_TYPE = "application/problem+json"
-STATUS_OF_KIND = {Kind.INVALID: 422, Kind.FORBIDDEN: 403, Kind.MISSING: 404, Kind.CONFLICT: 409, Kind.STALE: 412}
 
 
 @dataclass(frozen=True)
@@ -135,16 +134,6 @@ views_behind = ProblemType(
     "Repeat the request after `Retry-After` seconds, or leave the header out to read what there is.",
 )
 
-id_reused = ProblemType(
-    "id-reused",
-    422,
-    "The Idempotency-Key was used for another command within the last day.",
-    "Use a new key for a new command, and the same key only for the same request.",
-)
-failed = ProblemType(
-    "failed", 500, "Deciding the command failed by a fault of ours.", "Nothing was changed; an operator has been told."
-)
-
 OWN_TYPES = tuple(found for found in list(globals().values()) if isinstance(found, ProblemType))
 
 ADVICE_OF_KIND = {
@@ -158,7 +147,9 @@ ADVICE_OF_KIND = {
 
 def of_refusal(refusal: Refusal) -> ProblemType:
     """The problem that a refusal of the business becomes."""
-    return ProblemType(refusal.code, STATUS_OF_KIND[refusal.kind], refusal.meaning, ADVICE_OF_KIND[refusal.kind])
+    if refusal is failed:
+        return ProblemType(refusal.code, 500, refusal.meaning, "Nothing was changed; send a new command later.")
+    return ProblemType(refusal.code, STATUS[refusal.kind], refusal.meaning, ADVICE_OF_KIND[refusal.kind])
 
 
 version_conflicting = of_refusal(version_conflict)
@@ -168,16 +159,15 @@ fields_wrong = of_refusal(invalid)
 @cache
 def all_types() -> Mapping[str, ProblemType]:
     """Every problem there is, by code."""
-    missing_or_there = (refusal for decider in DECIDERS for refusal in (decider.unknown, decider.exists))
-    refusals = {refusal.code: refusal for refusal in (*Refusal.known.values(), *missing_or_there)}
-    found = [*map(of_refusal, refusals.values()), *OWN_TYPES]
+    found = [*map(of_refusal, Refusal.known.values()), *OWN_TYPES]
     return {type_.code: type_ for type_ in sorted(found, key=lambda type_: (type_.status, type_.code))}
 
 
-def of_outcome(outcome: Outcome) -> ProblemType:
+def of_outcome(outcome: OutcomeItem) -> ProblemType:
     """The problem that a refused command becomes; lanes of a newer build may know more codes than we do."""
     code, kind = outcome.code or "rejected", Kind(outcome.kind or Kind.CONFLICT)
-    return all_types().get(code) or of_refusal(Refusal(code, kind, "The command was refused."))
+    newer = ProblemType(code, STATUS[kind], "The command was refused.", ADVICE_OF_KIND[kind])
+    return all_types().get(code, newer)
 
 
 def as_markdown(types: Iterable[ProblemType]) -> str:

@@ -1,6 +1,7 @@
 """GET routes, computed from the resources of the views."""
 
 import hashlib
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ from aiohttp import web
 
 from api import headers
 from api.answers import answered
-from api.database import Database
+from api.database import NOBODY, Database
 from api.door import JSON, ROOT, Door
 from api.problems import Problem, bad_parameters, command_unknown, not_found
 from api.spreadsheet import CSV, table
@@ -30,6 +31,9 @@ YOUNG_SECONDS = 900.0
 MOST_SEEN = 10_000
 #: The path parameter that the token stands for: whose list it is.
 OWNER = "actor"
+#: Where an operator, who has no company, says whose command he asks for.
+COMPANY = "company_id"
+COMPANY_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 
@@ -39,13 +43,16 @@ class Sightings:
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, UUID], float] = OrderedDict()
 
+    def note(self, company_id: str, command_id: UUID, now: float | None = None) -> float:
+        """When the command was first seen: now, if it is new."""
+        first = self._seen.setdefault((company_id, command_id), time.time() if now is None else now)
+        if len(self._seen) > MOST_SEEN:
+            self._seen.popitem(last=False)
+        return first
+
     def is_young(self, company_id: str, command_id: UUID, now: float) -> bool:
-        if command_id.version == 7:
-            made = (command_id.int >> 80) / 1000
-        else:
-            made = self._seen.setdefault((company_id, command_id), now)
-            if len(self._seen) > MOST_SEEN:
-                self._seen.popitem(last=False)
+        timed = command_id.version == 7
+        made = (command_id.int >> 80) / 1000 if timed else self.note(company_id, command_id, now)
         return abs(now - made) < YOUNG_SECONDS
 
 
@@ -59,10 +66,10 @@ class Queries:
 
     def routes(self) -> Iterator[web.RouteDef]:
         for resource in RESOURCES:
-            yield web.get(f"{ROOT}/{resource.path}", partial(self.list, resource), name=f"{resource.name}.list")
+            yield web.get(f"{ROOT}/{resource.path}", partial(self.list, resource))
             if resource.item_path:
                 read = self.command if resource is OUTCOMES else partial(self.detail, resource)
-                yield web.get(f"{ROOT}/{resource.item_path}", read, name=f"{resource.name}.detail")
+                yield web.get(f"{ROOT}/{resource.item_path}", read)
 
     async def list(self, resource: Resource[Any], request: web.Request) -> web.Response:
         principal = self.door.principal(request)
@@ -107,16 +114,15 @@ class Queries:
 
     async def outcome(self, company_id: str, command_id: str) -> OutcomeItem | None:
         """The first outcome of a command, as its view has it."""
-        return await self.database.read(
-            company_id, lambda reader: one(reader, OUTCOMES, {"command_id": command_id})
-        )
+        return await self.database.read(company_id, lambda reader: one(reader, OUTCOMES, {"command_id": command_id}))
 
     def _command_company(self, principal: Principal, request: web.Request) -> str:
         if principal.company_id is not None:
             no_parameters(request)
             return principal.company_id
-        no_parameters(request, but="company_id")
-        return request.query.get("company_id", "")
+        no_parameters(request, but=COMPANY)
+        named = request.query.get(COMPANY, "")
+        return named if COMPANY_ID.fullmatch(named) else NOBODY
 
     def _may_be_under_way(self, company_id: str, command_id: str) -> bool:
         try:

@@ -158,8 +158,8 @@ def _own_key(path: Path) -> bytes:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(pem)
+        draft.touch(mode=0o600, exist_ok=False)
+        draft.write_bytes(pem)
         try:
             os.link(draft, path)
         except FileExistsError:

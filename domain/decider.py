@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_type_hints
 from uuid import UUID
 
@@ -59,6 +59,7 @@ class Refusal:
         return Rejected(self, detail, errors)
 
 
+@lru_cache(maxsize=1_000)
 def kebab(name: str) -> str:
     """`ScheduleMaintenance` -> `schedule-maintenance`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
@@ -159,6 +160,9 @@ class Decider(Generic[S]):
     state_version: int = 1
     rules: dict[type[Command], Rule[S]] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        _ = self.unknown, self.exists  # declared with the decider, so that `Refusal.known` is complete
+
     @cached_property
     def events(self) -> tuple[type[Event], ...]:
         """The event classes of `evolve`'s second parameter, which is annotated with their union."""
@@ -167,11 +171,11 @@ class Decider(Generic[S]):
 
     @cached_property
     def unknown(self) -> Refusal:
-        return Refusal(f"{self.name}-unknown", Kind.MISSING, f"There is no such {self.name} in the company.")
+        return Refusal(f"{self.name}-unknown", Kind.MISSING, f"There is no such {self.name}.")
 
     @cached_property
     def exists(self) -> Refusal:
-        return Refusal(f"{self.name}-exists", Kind.CONFLICT, f"The id belongs to another {self.name} already.")
+        return Refusal(f"{self.name}-exists", Kind.CONFLICT, f"The {self.name} id is taken already.")
 
     def creates(self, roles: frozenset[Role] = frozenset(), *, operators: bool = False) -> Callable[[Decide], Decide]:
         """The rule of the command that brings the aggregate into being."""
@@ -182,9 +186,6 @@ class Decider(Generic[S]):
         return self._rule(creates=False, roles=roles, operators=operators)
 
     def _rule(self, *, creates: bool, roles: frozenset[Role], operators: bool) -> Callable[[Decide], Decide]:
-        # Named now, so that `Refusal.known` is complete once the rules are imported.
-        _ = self.exists if creates else self.unknown
-
         def add(decide: Decide) -> Decide:
             command = list(get_type_hints(decide).values())[1]
             self.rules[command] = Rule(self, command, decide, creates, roles, operators)

@@ -85,20 +85,38 @@ SEVERAL_LINES = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-CompanyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=ONE_LINE)]
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), Field(examples=["EX-7"])]
+CompanyId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$"), Field(examples=["acme-mining"])]
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=ONE_LINE),
+    Field(examples=["Komatsu PC210 No. 7"]),
+]
 ShortText = Annotated[str, StringConstraints(max_length=500, pattern=ONE_LINE)]
 Text = Annotated[str, StringConstraints(max_length=4000, pattern=SEVERAL_LINES)]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=ONE_LINE)]
-Email = Annotated[str, StringConstraints(max_length=254, pattern=rf"^[A-Za-z0-9._%+'-]{{1,64}}@({_LABEL}\.)+{_LABEL}$")]
-SerialNumber = Annotated[str, StringConstraints(pattern=r"^EQ-[0-9]{4}-[A-Z]{2}-[0-9]{6}$")]
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Reason = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=ONE_LINE),
+    Field(examples=["Frame cracked beyond repair"]),
+]
+Email = Annotated[
+    str,
+    StringConstraints(max_length=254, pattern=rf"^[A-Za-z0-9._%+'-]{{1,64}}@({_LABEL}\.)+{_LABEL}$"),
+    Field(examples=["maria.quispe@example.com"]),
+]
+SerialNumber = Annotated[
+    str, StringConstraints(pattern=r"^EQ-[0-9]{4}-[A-Z]{2}-[0-9]{6}$"), Field(examples=["EQ-2024-EX-000007"])
+]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), Field(examples=["PE"])]
 Day = Annotated[date, BeforeValidator(_date_of), Field(ge=date(FIRST_YEAR, 1, 1), le=date(LAST_YEAR, 12, 31))]
 Instant = Annotated[AwareDatetime, BeforeValidator(_moment_of), AfterValidator(_in_utc)]
-Zone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_zone)]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency)]
-Digits = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$")]
+Zone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_zone), Field(examples=["America/Lima"])]
+Currency = Annotated[
+    str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_known_currency), Field(examples=["PEN"])
+]
+Digits = Annotated[
+    str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$"), Field(examples=["182000.00"])
+]
 
 
 class Value(BaseModel):

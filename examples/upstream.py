@@ -94,7 +94,11 @@ def data_of(row: dict[str, str]) -> dict[str, Any]:
 def dated(cell: str) -> str:
     """`+14d` -> the day in two weeks, `-3dT10:00:00Z` -> an hour of three days ago."""
     found = re.fullmatch(r"([+-]\d+)d(T.*)?", cell)
-    return cell if found is None else f"{date.today() + timedelta(days=int(found[1]))}{found[2] or ''}"
+    return cell if found is None else f"{today() + timedelta(days=int(found[1]))}{found[2] or ''}"
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 async def publish(folder: Path, kafka: str, topic: str, rate: float) -> int:

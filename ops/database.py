@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import asyncpg
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from ops.errors import Fault
@@ -42,7 +44,6 @@ def _fault(dsn: str, fault: BaseException) -> Fault:
         "lacks something that migrations make: {}. Run: bitcorp migrate": (
             asyncpg.UndefinedTableError,
             asyncpg.InvalidSchemaNameError,
-            asyncpg.UndefinedObjectError,
         ),
     }.items():
         if isinstance(cause, kinds):
@@ -50,3 +51,37 @@ def _fault(dsn: str, fault: BaseException) -> Fault:
     if isinstance(cause, asyncpg.PostgresError):
         return Fault(f"PostgreSQL at {place(dsn)} failed: {cause}")
     return Fault(f"PostgreSQL at {place(dsn)} does not answer ({cause or type(cause).__name__}). Does it run?")
+
+
+@dataclass(frozen=True)
+class DatabaseFacts:
+    """What `bitcorp doctor` asks the database; of each role whether row-level security binds it."""
+
+    place: str
+    major: int
+    revision: str | None
+    required: str
+    roles: dict[str, bool]
+    now: float
+
+
+async def facts(dsn: str) -> DatabaseFacts:
+    """One connection's look around."""
+    from views.migrate import current, required
+    from views.reading import engine
+
+    pool = engine(dsn, statement_seconds=10)
+    try:
+        async with pool.connect() as connection:
+            roles = await connection.execute(text("SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles"))
+            version = await connection.scalar(text("SHOW server_version_num"))
+            return DatabaseFacts(
+                place(dsn),
+                int(version) // 10_000,
+                await current(connection),
+                required(),
+                {name: not exempt for name, exempt in roles if name.startswith("erp_")},
+                float(await connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())"))),
+            )
+    finally:
+        await pool.dispose()

@@ -103,8 +103,8 @@ def new_attempt(record: Record, attempt: int) -> CommandMessage:
         command = read_command(origin)
     except Malformed as fault:
         raise Fault(
-            f"This dead letter is no command, so it cannot be retried as it is: {fault}. Its sender must send it again, "
-            "well formed."
+            f"This dead letter is no command, so it cannot be retried as it is: {fault}. Its sender must send "
+            "it again, well formed."
         ) from fault
     return replace(command, id=attempt_id(command.id, attempt), causation_id=str(command.id))
 

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -28,15 +28,16 @@ USUAL = {
     "equipment.rename-equipment": ("equipment-renamed",),
     "equipment.retire-equipment": ("equipment-retired",),
 }
-#: The aggregate that an event belongs to where it is not the one that its command was sent to.
-ELSEWHERE = {"user-added-to-company": "user"}
 
-ACCEPTED, NOTHING, REPEAT, UNANSWERED = "accepted", "accepted, nothing to do", "repeated id", "no answer"
+ACCEPTED, NOTHING, REPEAT, UNANSWERED = "accepted", "accepted, was so already", "repeated id", "no answer"
+MIS_KEYED = "mis-keyed"
+
+CommandKey = tuple[str, UUID]
 
 
 @dataclass(frozen=True)
 class Sent:
-    """One published command, with the answer and the events that it must lead to. See examples/fleet/README.md."""
+    """One published command with the answer and the events that it must lead to. See examples/fleet/README.md."""
 
     place: str
     kind: str
@@ -48,13 +49,22 @@ class Sent:
     events: tuple[str, ...]
     dead_letter: bool
 
+    @property
+    def key(self) -> CommandKey:
+        """Ids are unique within a company."""
+        return self.company, self.command_id
+
+    @property
+    def unanswered(self) -> bool:
+        return self.answer == UNANSWERED
+
 
 def read(*folders: Path) -> list[Sent]:
     """All commands in the order of publication."""
     return [sent for folder in folders for path in sorted(folder.glob("*.csv")) for sent in _file(path)]
 
 
-def _file(path: Path) -> Iterable[Sent]:
+def _file(path: Path) -> Iterator[Sent]:
     kind = path.stem.partition("-")[2]
     aggregate = kind.partition(".")[0]
     with path.open(encoding="utf-8", newline="") as file:
@@ -100,17 +110,33 @@ def _named(word: str) -> list[str]:
 
 def answers(sent: Iterable[Sent]) -> Counter[str]:
     """How many commands must get each answer; those that get none are left out."""
-    return Counter(command.answer for command in sent if command.answer != UNANSWERED)
+    return Counter(command.answer for command in sent if not command.unanswered)
+
+
+def answers_by_key(sent: Iterable[Sent]) -> dict[CommandKey, Counter[str]]:
+    """All answers that must come to each command id, as an id may be sent more than once."""
+    found: dict[CommandKey, Counter[str]] = defaultdict(Counter)
+    for command in sent:
+        if not command.unanswered:
+            found[command.key][command.answer] += 1
+    return found
 
 
 def events(sent: Iterable[Sent]) -> Counter[str]:
     return Counter(name for command in sent for name in command.events)
 
 
-def answers_by_id(sent: Iterable[Sent]) -> dict[tuple[str, UUID], Counter[str]]:
-    """Per company and command id all answers that must come, since an id may be used more than once."""
-    found: dict[tuple[str, UUID], Counter[str]] = defaultdict(Counter)
-    for command in sent:
-        if command.answer != UNANSWERED:
-            found[command.company, command.command_id][command.answer] += 1
-    return found
+def rows(sent: Iterable[Sent]) -> dict[str, int]:
+    """Rows that each view's table must have."""
+    sent = list(sent)
+    happened = events(sent)
+    recorded = sum(command.kind == "equipment.record-maintenance" and command.answer == ACCEPTED for command in sent)
+    return {
+        "companies": happened["company-created"],
+        "users": happened["user-added-to-company"],
+        "categories": happened["category-defined"],
+        "equipment": happened["equipment-created"],
+        "maintenance_jobs": happened["maintenance-scheduled"] + recorded,
+        "history": happened.total(),
+        "outcomes": len(answers_by_key(sent)),
+    }

@@ -1,10 +1,11 @@
 """The command line `bitcorp`. Each command's module is imported only when it is used, so that the start is quick."""
 
 import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 from pydantic import ValidationError
 from rich.text import Text
 
@@ -32,8 +33,8 @@ COMMANDS = (
 )
 
 
-def make_app() -> App:
-    """The whole command line."""
+def make_app(used: str | None = None) -> App:
+    """The whole command line. The command that is used speaks for itself: its own docstring is its help."""
     app = App(
         name="bitcorp",
         help="Equipment ERP on Kafka, Faust and PostgreSQL.",
@@ -42,17 +43,22 @@ def make_app() -> App:
         error_formatter=_wrong_arguments,
         error_console=err,
     )
+    groups = {group: Group(group, sort_key=number) for number, (_, _, group, _) in enumerate(COMMANDS)}
     for name, place, group, line in COMMANDS:
-        app.command(place, name=name, group=group, help=line)
+        app.command(place, name=name, group=groups[group], help=None if name == used else line)
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. Exit codes: 0 done, 1 a fault that the text explains, 2 wrong arguments, 130 Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        make_app()(arguments, exit_on_error=False)
+        make_app(given[0] if given else None)(given, exit_on_error=False)
     except CycloptsError:
         sys.exit(2)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except Exception as fault:
         told = explain(fault)
         if told is None:

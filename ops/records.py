@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from topics.cloudevents import Record
 from topics.settings import Settings
 
 AT_ONCE = 5000
+WAIT_SECONDS = 0.1
 ANSWER_SECONDS = 10.0
 #: librdkafka's own complaints: what matters of them is raised.
 QUIET = logging.getLogger("ops.records.librdkafka")
@@ -45,9 +46,7 @@ def consumer(settings: Settings) -> Iterator[Consumer]:
     try:
         yield opened
     except KafkaException as fault:
-        raise Fault(
-            f"Kafka at {settings.kafka} failed: {fault.args[0].str()}. Look with: bitcorp doctor"
-        ) from fault
+        raise Fault(f"Kafka at {settings.kafka} failed: {fault.args[0].str()}. Look with: bitcorp doctor") from fault
     finally:
         opened.close()
 
@@ -67,18 +66,33 @@ def bounds(reader: Consumer, topic: str, partition: int) -> Bounds:
 
 def read(reader: Consumer, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
     """The partition's records from offset `start` up to, not including, `end`."""
-    if start >= end:
-        return
-    reader.assign([TopicPartition(topic, partition, start)])
-    position, heard = start, time.monotonic()
-    while position < end:
-        for message in _batch(reader):
+    yield from read_several(reader, topic, {partition: (start, end)})
+
+
+def read_several(reader: Consumer, topic: str, parts: Mapping[int, tuple[int, int]]) -> Iterator[Record]:
+    """Records of several partitions, mixed, each from its start offset up to, not including, its end."""
+    ends = {partition: end for partition, (start, end) in parts.items() if start < end}
+    at = {partition: parts[partition][0] for partition in ends}
+    reader.assign([TopicPartition(topic, partition, start) for partition, start in at.items()])
+    heard = time.monotonic()
+    while left := sum(end - at[partition] for partition, end in ends.items() if at[partition] < end):
+        for message in _batch(reader, min(AT_ONCE, left)):
             heard = time.monotonic()
-            position = _after(message)
-            if message.error() is None and position <= end:
+            partition = message.partition() or 0
+            at[partition] = _after(message)
+            if message.error() is None and at[partition] <= ends[partition]:
                 yield record_of(message)
         if time.monotonic() - heard > ANSWER_SECONDS:
-            raise Fault(f"Kafka sent nothing of {topic}/{partition} from offset {position} for {ANSWER_SECONDS:.0f} s.")
+            raise Fault(f"Kafka sent nothing of {topic} for {ANSWER_SECONDS:.0f} s; {left} records are missing.")
+
+
+def tails(reader: Consumer, topic: str, count: int = 1) -> dict[int, list[Record]]:
+    """The last records of each partition that has any, at most `count` of each."""
+    kept = {partition: bounds(reader, topic, partition) for partition in partitions(reader, topic)}
+    found: dict[int, list[Record]] = {}
+    for record in read_several(reader, topic, {p: (max(b.first, b.end - count), b.end) for p, b in kept.items()}):
+        found.setdefault(record.partition, []).append(record)
+    return found
 
 
 def read_all(settings: Settings, topic: str) -> Iterator[Record]:
@@ -99,7 +113,7 @@ def follow(settings: Settings, topic: str, *, from_beginning: bool = False) -> I
             ]
         )
         while True:
-            for message in _batch(reader, seconds=0.2):
+            for message in _batch(reader, AT_ONCE):
                 if message.error() is None:
                     yield record_of(message)
 
@@ -117,9 +131,9 @@ def record_of(message: Message) -> Record:
     )
 
 
-def _batch(reader: Consumer, seconds: float = 1.0) -> Iterator[Message]:
+def _batch(reader: Consumer, most: int) -> Iterator[Message]:
     """Records, and where a partition ends a message whose error says so."""
-    for message in reader.consume(AT_ONCE, timeout=seconds):
+    for message in reader.consume(most, timeout=WAIT_SECONDS):
         fault = message.error()
         if fault is None or fault.code() == KafkaError._PARTITION_EOF:
             yield message

@@ -112,5 +112,3 @@ def _text(value: bytes | None) -> str:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST_DATA else f"{text[:LONGEST_DATA]}…"
-
-

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from ops import stack
 from ops.embedded import EmbeddedError, Kafka, Postgres
 from ops.embedded.errors import Report, silent
-from ops.embedded.process import Lock, free_ports, require_port
+from ops.embedded.locks import Lock
+from ops.embedded.ports import free_ports, require_port
 from ops.migrate import bring_up_to_date
 from ops.supervisor import Kept, Process, Supervisor
 from topics.provision import create_topics
@@ -139,7 +140,10 @@ class Platform:
         ports = free_ports(len(named))
         folder = self.settings.directory
         self.processes = [
-            *(Process(name, words, folder, self._environment(port)) for (name, words), port in zip(named, ports, strict=True)),
+            *(
+                Process(name, words, folder, self._environment(port))
+                for (name, words), port in zip(named, ports, strict=True)
+            ),
             Process("api", ["api"], folder, self._environment(0)),
         ]
         self._supervisor.start(self.processes)

@@ -132,8 +132,10 @@ def message_of(rule: Rule[Any], command: Command, envelope: Envelope) -> Command
 
 async def deliver(settings: Settings, message: CommandMessage, wait: float) -> Outcome | None:
     """Publish the command and return its outcome; None if nobody waits. Raises Fault where none comes in time."""
+    from topics import logs
     from topics.publisher import Publisher
 
+    logs.configure(settings.model_copy(update={"log_level": "error"}), "shell")
     topic = OUTCOMES.named(settings.prefix)
     with consumer(settings) as reader:
         partition = partition_of(message.company_id.encode(), len(partitions(reader, topic)))

@@ -67,11 +67,13 @@ def resolve(settings: Settings) -> Settings:
         return settings
     found = running(settings)
     if found is None:
-        missing = [name for name, value in (("BITCORP_KAFKA", settings.kafka), ("BITCORP_DATABASE", database)) if not value]
+        missing = [
+            name for name, value in (("BITCORP_KAFKA", settings.kafka), ("BITCORP_DATABASE", database)) if not value
+        ]
         raise Fault(
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set, and no stack runs in "
-            f"{settings.directory.absolute()}. Start one with: bitcorp up (or make up). To use servers of your own, set "
-            "BITCORP_KAFKA=host:port and BITCORP_DATABASE=postgresql://user:password@host/name."
+            f"{settings.directory.absolute()}. Start one with: bitcorp up (or make up). To use servers of your own, "
+            "set BITCORP_KAFKA=host:port and BITCORP_DATABASE=postgresql://user:password@host/name."
         )
     return settings.model_copy(
         update={"kafka": settings.kafka or found.kafka, "database": SecretStr(database or found.database)}

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ops.embedded.errors import Report
-from ops.embedded.process import Child, server_lock, spawn
+from ops.embedded.locks import server_lock
+from ops.embedded.process import Child, spawn
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 STEADY_SECONDS = 60.0

@@ -8,7 +8,9 @@ from ops.errors import Fault
 from topics.settings import Settings
 
 
-def token(*, company: str | None = None, user: str | None = None, operator: str | None = None, hours: float = 1) -> None:
+def token(
+    *, company: str | None = None, user: str | None = None, operator: str | None = None, hours: float = 1
+) -> None:
     """Make an access token: for a user of a company, or for an operator, who opens companies.
 
     Parameters

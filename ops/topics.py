@@ -33,13 +33,22 @@ def show(*, json: AsJson = False) -> int:
     settings = resolve(Settings())
     differences = compare(settings)
     rows = [
-        (topic.named(settings.prefix), settings.partitions, topic.key, _config(config_of(topic, settings)), topic.meaning)
+        (
+            topic.named(settings.prefix),
+            settings.partitions,
+            topic.key,
+            _config(config_of(topic, settings)),
+            topic.meaning,
+        )
         for topic in TOPICS
     ]
     columns = ("topic", "partitions", "key", "configuration", "meaning")
     if json:
         write_json(
-            {"topics": [dict(zip(columns, row, strict=True)) for row in rows], "differences": list(map(str, differences))}
+            {
+                "topics": [dict(zip(columns, row, strict=True)) for row in rows],
+                "differences": list(map(str, differences)),
+            }
         )
     else:
         out.print(table("Topics", columns, rows))

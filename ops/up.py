@@ -55,7 +55,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def greet(platform: Platform) -> None:
     """URLs, a token and three commands to try next."""
     settings, url = platform.settings, platform.url
-    metrics = [f"http://127.0.0.1:{p.environment['BITCORP_METRICS_PORT']}/metrics ({p.name})" for p in platform.processes[:-1]]
+    metrics = [
+        f"http://127.0.0.1:{p.environment['BITCORP_METRICS_PORT']}/metrics ({p.name})" for p in platform.processes[:-1]
+    ]
     lines = [
         ("API, with pages to try it", f"{url}/docs"),
         ("Ready, metrics", f"{url}/ready  {url}/metrics"),
@@ -77,15 +79,16 @@ def next_commands(url: str) -> tuple[str, ...]:
     """Three commands that show what this is."""
     me = program()
     return (
-        f"{me} send create-company acme 'Acme Mining' America/Lima PEN ann 'Ann Soto' ann@acme.example --actor operator:me",
+        f"{me} send create-company acme Acme America/Lima PEN ann 'Ann Soto' ann@acme.example --actor operator:me",
         f"{me} tail events --from-beginning",
         f'curl -H "Authorization: Bearer $({me} token --company acme --user ann)" {url}/api/v1/companies',
     )
 
 
-def program() -> str:
+def program(directory: str | None = None) -> str:
     """How this shell calls us, with the directory where it is not the usual one."""
     ours = Path(sys.prefix, "bin", "bitcorp")
-    name = "bitcorp" if shutil.which("bitcorp") else os.path.relpath(ours)
-    directory = os.environ.get("BITCORP_DIRECTORY")
+    found = shutil.which("bitcorp")
+    name = "bitcorp" if found and Path(found).samefile(ours) else os.path.relpath(ours)
+    directory = directory or os.environ.get("BITCORP_DIRECTORY")
     return f"BITCORP_DIRECTORY={shlex.quote(directory)} {shlex.quote(name)}" if directory else shlex.quote(name)

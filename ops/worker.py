@@ -12,23 +12,23 @@ app = App(name="worker", help="Run one worker process: lanes or views.")
 def lanes() -> None:
     """Decide commands. Start as many as there are partitions at most; they share the partitions among them."""
     settings = resolve(Settings())
-    from agents import decide
+    from agents.decide import main
 
-    decide.main(settings)
+    main(settings)
 
 
 @app.command
 def views() -> None:
     """Fold events and outcomes into the views in PostgreSQL."""
     settings = resolve(Settings())
-    from agents import project
+    from agents.project import main
 
-    project.main(settings)
+    main(settings)
 
 
 def api() -> None:
     """Serve the HTTP API at BITCORP_API_HOST and BITCORP_API_PORT."""
     settings = resolve(Settings())
-    from api import app as door
+    from api.app import main
 
-    door.main(settings)
+    main(settings)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from aiokafka.partitioner import murmur2
 
 DAY = 24 * 3600 * 1000
 BATCH_LIMIT = 8 * 1024 * 1024
-COMMAND_LIMIT = 2 * 1024 * 1024
+RECORD_LIMIT = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ COMMANDS = Topic(
     "Every command; a company's commands share a partition and are decided in its order.",
     # The broker measures what a batch holds after unpacking it: a small packed one could else bring a record that a
     # lane cannot put into one batch of its state any more.
-    _kept_for(7, COMMAND_LIMIT) | {"message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"},
+    _kept_for(7, RECORD_LIMIT) | {"message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"},
 )
 EVENTS = Topic(
     "events",
@@ -73,6 +74,7 @@ STATE = Topic(
 TOPICS = (COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, STATE)
 
 
+@lru_cache(maxsize=10_000)
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a key as Kafka's own Java client computes it (murmur2)."""
     return int(murmur2(key) & 0x7FFFFFFF) % partitions

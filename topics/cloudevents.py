@@ -5,13 +5,15 @@ Source: CloudEvents Kafka protocol binding 1.0.2. The `cloudevents` package of P
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-Headers = tuple[tuple[str, bytes], ...]
+import orjson
+
+Headers = tuple[tuple[str, bytes | None], ...]
 
 PREFIX = "ce_"
 JSON = b"application/json"
+BINARY: Headers = (("content-type", JSON), ("ce_specversion", b"1.0"))
 STRUCTURED = "application/cloudevents"
 
 
@@ -19,62 +21,69 @@ class Malformed(ValueError):
     """The message is no CloudEvent that we can read; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class CloudEvent:
+class CloudEvent(NamedTuple):
     """Attributes as text, without the `ce_` prefix, and the data as JSON bytes."""
 
     attributes: Mapping[str, str]
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One Kafka record: what was consumed, or what shall be sent. `timestamp` is the broker's, in milliseconds."""
 
     topic: str
     partition: int
     key: bytes | None
     value: bytes | None
-    headers: Headers = field(default=())
+    headers: Headers = ()
     offset: int = -1
     timestamp: int = 0
 
 
 def write(attributes: Mapping[str, str | None], extra: Iterable[tuple[str, bytes]] = ()) -> Headers:
     """Headers of binary mode; attributes without a value are left out."""
-    named = tuple((PREFIX + name, value.encode()) for name, value in attributes.items() if value is not None)
-    return (("content-type", JSON), ("ce_specversion", b"1.0"), *named, *extra)
+    named = [(PREFIX + name, value.encode()) for name, value in attributes.items() if value is not None]
+    return (*BINARY, *named, *extra)
 
 
 def read(record: Record) -> CloudEvent:
     """Raises Malformed."""
-    headers = _headers(record)
-    content_type = headers.get("content-type", "")
-    if content_type.startswith(STRUCTURED):
+    attributes: dict[str, str] = {}
+    content_type = ""
+    for name, value in record.headers:
+        lowered = name.lower()
+        if lowered.startswith(PREFIX):
+            attribute = lowered[3:]
+            if attribute in attributes:
+                raise Malformed(f"header {name} is repeated")
+            attributes[attribute] = _text(name, value)
+        elif lowered == "content-type":
+            if content_type:
+                raise Malformed(f"header {name} is repeated")
+            content_type = _text(name, value)
+    if content_type.lower().startswith(STRUCTURED):
         return _structured(record.value)
-    attributes = {name[3:].lower(): value for name, value in headers.items() if name.startswith(PREFIX)}
     if attributes.get("specversion") != "1.0":
         raise Malformed("header ce_specversion must be 1.0")
-    if content_type and content_type.partition(";")[0].strip().lower() != "application/json":
+    if content_type not in ("", "application/json") and not _is_json(content_type):
         raise Malformed(f"content-type {content_type!r} is not application/json")
     return CloudEvent(attributes, record.value or b"")
 
 
-def _headers(record: Record) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in record.headers:
-        lowered = name.lower()
-        if lowered in found:
-            raise Malformed(f"header {name} is repeated")
-        if value is None:
-            raise Malformed(f"header {name} has no value")
-        try:
-            found[lowered] = value.decode()
-        except UnicodeDecodeError as fault:
-            raise Malformed(f"header {name} is not UTF-8") from fault
-        if "\x00" in found[lowered]:
-            raise Malformed(f"header {name} holds NUL")
-    return found
+def _text(name: str, value: bytes | None) -> str:
+    if value is None:
+        raise Malformed(f"header {name} has no value")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as fault:
+        raise Malformed(f"header {name} is not UTF-8") from fault
+    if "\x00" in text:
+        raise Malformed(f"header {name} holds NUL")
+    return text
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == "application/json"
 
 
 def _structured(value: bytes | None) -> CloudEvent:
@@ -92,6 +101,9 @@ def _structured(value: bytes | None) -> CloudEvent:
 
 def parse_json(value: bytes, deepest: int = 64) -> Any:
     """JSON that means one thing only: UTF-8, no NaN, no repeated key, not deeper than `deepest`. Raises Malformed."""
+    parsed = _compact(value)
+    if parsed is not None and value.count(b"{") + value.count(b"[") <= deepest:
+        return parsed
     try:
         parsed = json.loads(value.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except UnicodeDecodeError as fault:
@@ -107,9 +119,21 @@ def parse_json(value: bytes, deepest: int = 64) -> Any:
     return parsed
 
 
+def _compact(value: bytes) -> Any:
+    """The fast way: what reads and writes back to the same bytes repeats no key. None where that cannot be said."""
+    try:
+        parsed = orjson.loads(value)
+        return parsed if orjson.dumps(parsed) == value else None
+    except (orjson.JSONDecodeError, TypeError):
+        return None
+
+
 def canonical(parsed: Any) -> bytes:
     """The same bytes for the same JSON, whatever the order of its keys."""
-    return json.dumps(parsed, sort_keys=True, separators=(",", ":")).encode()
+    try:
+        return orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # integers beyond 64 bits, lone surrogates
+        return json.dumps(parsed, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -113,8 +113,27 @@ def _json_text(logger: WrappedLogger, method: str, entry: EventDict) -> str:
     return _json_bytes(logger, method, entry).decode()
 
 
+class Repeats(logging.Filter):
+    """Lets a line of a library through once in some seconds: without a broker they say the same 40 times a second."""
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._last: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        line = (record.name, str(record.msg)[:200])
+        if record.created - self._last.get(line, 0.0) < self._seconds:
+            return False
+        if len(self._last) > 1000:
+            self._last.clear()
+        self._last[line] = record.created
+        return True
+
+
 def _route_logging(chain: list[Processor], ending: list[Processor]) -> None:
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Repeats())
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     named = structlog.stdlib.add_logger_name
     handler.setFormatter(

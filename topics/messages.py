@@ -1,14 +1,18 @@
 """Our messages and their records: commands, events, outcomes and dead letters."""
 
-import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
 
+import orjson
+import ormsgpack
 from pydantic import TypeAdapter, ValidationError
+from uuid_utils import NAMESPACE_URL, uuid5
 
 from domain import EVENTS as EVENT_TYPES
 from domain.decider import TYPE_PREFIX, Actor, wire_type
@@ -16,7 +20,7 @@ from domain.engine import Fact, Request
 from domain.model import CompanyId
 from domain.record import Outcome, Recorded
 from topics import cloudevents
-from topics.cloudevents import Headers, Malformed, Record
+from topics.cloudevents import CloudEvent, Headers, Malformed, Record
 from topics.upcasters import upcast
 
 OUTCOME_TYPE = f"{TYPE_PREFIX}.command.decided.v1"
@@ -91,8 +95,8 @@ def read_command(record: Record) -> CommandMessage:
     for name in ("id", "source", "type", "subject", "actor"):
         if not need(name):
             raise Malformed(f"header ce_{name} is missing")
-    for name in found.attributes.keys() & CARRIED:
-        if not PLAIN.fullmatch(found.attributes[name]):
+    for name, text in found.attributes.items():
+        if name in CARRIED and not PLAIN.fullmatch(text):
             raise Malformed(f"header ce_{name} must be at most 200 printable ASCII characters")
     aggregate, _, aggregate_id = found.attributes["subject"].partition("/")
     if not SUBJECT_ID.fullmatch(aggregate_id):
@@ -158,6 +162,7 @@ def _actor_or_unknown(text: str) -> Actor:
         return Actor("unknown", "unknown")
 
 
+@lru_cache(maxsize=10_000)
 def read_key(key: bytes | None) -> str:
     """The company id that a record's key holds. Raises Malformed."""
     try:
@@ -173,6 +178,7 @@ def _uuid(text: str) -> UUID:
         raise Malformed("ce_id must be a UUID") from fault
 
 
+@lru_cache(maxsize=10_000)
 def _actor(text: str) -> Actor:
     try:
         return Actor.parse(text)
@@ -189,7 +195,9 @@ def _version(text: str | None) -> int | None:
 
 
 def rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    """The moment in UTC, with `Z`."""
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat().removesuffix("+00:00") + "Z"
 
 
 def moment_of(timestamp: int) -> datetime:
@@ -197,17 +205,22 @@ def moment_of(timestamp: int) -> datetime:
     return datetime.fromtimestamp(timestamp / 1000, UTC)
 
 
+def derived_id(name: str) -> str:
+    """The uuid5 of a name of ours, as text."""
+    return str(uuid5(NAMESPACE_URL, name))
+
+
 def event_id(company_id: str, partition: int, position: int) -> UUID:
-    return uuid5(NAMESPACE_URL, f"bitcorp:event:{company_id}:{partition}:{position}")
+    return UUID(derived_id(f"bitcorp:event:{company_id}:{partition}:{position}"))
 
 
 def write_event(
     fact: Fact, command: CommandMessage, topic: str, partition: int, position: int, now: datetime, chain: bytes
 ) -> tuple[Record, bytes]:
     """The record of an event, and the company's chain value after it."""
-    value = fact.data
+    value, command_id = fact.data, str(command.id)
     attributes = {
-        "id": str(event_id(command.company_id, partition, position)),
+        "id": derived_id(f"bitcorp:event:{command.company_id}:{partition}:{position}"),
         "source": f"/companies/{command.company_id}",
         "type": wire_type(fact.decider, type(fact.event)),
         "subject": f"{fact.decider.name}/{fact.aggregate_id}",
@@ -215,8 +228,8 @@ def write_event(
         "sequence": str(position),
         "aggregateversion": str(fact.version),
         "actor": str(command.actor),
-        "causationid": str(command.id),
-        "correlationid": command.correlation_id or str(command.id),
+        "causationid": command_id,
+        "correlationid": command.correlation_id or command_id,
         "traceparent": command.traceparent,
     }
     linked = link(chain, attributes, value)
@@ -232,8 +245,16 @@ def link(previous: bytes, attributes: dict[str, str | None], value: bytes) -> by
 
 
 def read_event(record: Record) -> Recorded:
-    """Raises UnknownEvent where this build does not know type or version: the reader must stop, not skip."""
+    """Raises UnknownEvent where this build does not know type or version, Malformed where the record is no event of
+    ours: the reader must stop, not skip."""
     found = cloudevents.read(record)
+    try:
+        return _recorded(record, found)
+    except (KeyError, ValueError) as fault:
+        raise fault if isinstance(fault, Malformed) else Malformed(f"no event of ours: {fault!r}") from fault
+
+
+def _recorded(record: Record, found: CloudEvent) -> Recorded:
     need = found.attributes
     type_, data = upcast(need["type"], found.data)
     event = EVENT_TYPES.get(type_)
@@ -270,28 +291,40 @@ def chain_of(record: Record, previous: bytes) -> bytes:
 
 def write_outcome(outcome: Outcome, topic: str, sequence: int, correlation_id: str | None, trace: str | None) -> Record:
     """`sequence` is the outcome's own gap-free position in its partition of the outcomes topic."""
+    return outcome_record(outcome.model_dump(exclude_defaults=True), topic, sequence, correlation_id, trace)
+
+
+def outcome_record(
+    fields: Mapping[str, Any], topic: str, sequence: int, correlation_id: str | None, trace: str | None
+) -> Record:
+    """The record of an outcome given as its fields, those at their defaults left out (the lanes' hot path)."""
+    company_id, partition = fields["company_id"], fields["partition"]
+    command_id = str(fields["command_id"])
     headers = cloudevents.write(
         {
-            "id": str(uuid5(NAMESPACE_URL, f"bitcorp:outcome:{outcome.partition}:{sequence}")),
-            "source": f"/companies/{outcome.company_id}",
+            "id": derived_id(f"bitcorp:outcome:{partition}:{sequence}"),
+            "source": f"/companies/{company_id}",
             "type": OUTCOME_TYPE,
-            "subject": f"{outcome.aggregate}/{outcome.aggregate_id}",
-            "time": rfc3339(outcome.recorded_at),
+            "subject": f"{fields['aggregate']}/{fields['aggregate_id']}",
+            "time": rfc3339(fields["recorded_at"]),
             "sequence": str(sequence),
-            "actor": outcome.actor,
-            "causationid": str(outcome.command_id),
-            "correlationid": correlation_id or str(outcome.command_id),
+            "actor": fields["actor"],
+            "causationid": command_id,
+            "correlationid": correlation_id or command_id,
             "traceparent": trace,
         }
     )
-    value = outcome.model_dump_json(exclude_defaults=True).encode()
-    return Record(topic, outcome.partition, outcome.company_id.encode(), value, headers)
+    value = orjson.dumps(fields, option=orjson.OPT_UTC_Z)
+    return Record(topic, partition, company_id.encode(), value, headers)
 
 
 def read_outcome(record: Record) -> tuple[Outcome, int]:
-    """The outcome and its position in its partition of the outcomes topic."""
+    """The outcome and its position in its partition of the outcomes topic. Raises Malformed."""
     found = cloudevents.read(record)
-    return Outcome.model_validate_json(found.data), int(found.attributes["sequence"])
+    try:
+        return Outcome.model_validate_json(found.data), int(found.attributes["sequence"])
+    except (KeyError, ValueError) as fault:
+        raise Malformed(f"no outcome of ours: {fault!r}") from fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +337,7 @@ class DeadLetter:
 
 
 def write_dead_letter(letter: DeadLetter, topic: str, partition: int) -> Record:
-    """Verbatim key, value and headers; reason and origin in headers of our own."""
+    """Verbatim key, value and headers; after them reason and origin in four headers of our own."""
     origin = letter.origin
     ours = {
         "bitcorp-reason": letter.reason,
@@ -317,37 +350,18 @@ def write_dead_letter(letter: DeadLetter, topic: str, partition: int) -> Record:
 
 
 def read_dead_letter(record: Record) -> DeadLetter:
-    ours = {name: value.decode() for name, value in record.headers if name.startswith("bitcorp-")}
-    topic, partition, offset = ours["bitcorp-origin"].rsplit("/", 2)
-    theirs = tuple(h for h in record.headers if h[0] == REROUTED or not h[0].startswith("bitcorp-"))
-    stamp = int(ours["bitcorp-origin-time"])
-    origin = Record(topic, int(partition), record.key, record.value, theirs, int(offset), stamp)
-    return DeadLetter(origin, ours["bitcorp-reason"], ours["bitcorp-detail"])
+    theirs, ours = record.headers[:-4], record.headers[-4:]
+    reason, detail, place, time = ((value or b"").decode() for _, value in ours)
+    topic, partition, offset = place.rsplit("/", 2)
+    origin = Record(topic, int(partition), record.key, record.value, theirs, int(offset), int(time))
+    return DeadLetter(origin, reason, detail)
 
 
-def pack(record: Record) -> list[Any]:
-    """A record as JSON can hold it: text where it is UTF-8, else base64 in a list."""
-    headers = [[name, _packed(value)] for name, value in record.headers]
-    return [record.topic, record.partition, _packed(record.key), _packed(record.value), headers]
+def pack(record: Record) -> bytes:
+    """A record in an outbox, whatever bytes it holds (MessagePack)."""
+    return ormsgpack.packb((record.topic, record.partition, record.key, record.value, record.headers))
 
 
-def unpack(packed: list[Any]) -> Record:
-    topic, partition, key, value, headers = packed
-    return Record(
-        topic, partition, _unpacked(key), _unpacked(value), tuple((n, _unpacked(v) or b"") for n, v in headers)
-    )
-
-
-def _packed(value: bytes | None) -> str | list[str] | None:
-    if value is None:
-        return None
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return [base64.b64encode(value).decode()]
-
-
-def _unpacked(value: str | list[str] | None) -> bytes | None:
-    if isinstance(value, list):
-        return base64.b64decode(value[0])
-    return None if value is None else value.encode()
+def unpack(packed: bytes) -> Record:
+    topic, partition, key, value, headers = ormsgpack.unpackb(packed)
+    return Record(topic, partition, key, value, tuple((name, content) for name, content in headers))

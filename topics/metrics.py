@@ -74,7 +74,9 @@ LANE_VOID_BATCHES = _counter(
     "bitcorp_lane_void_batches_total", "State batches of ours that another owner's write made void."
 )
 LANE_PARTITIONS = _gauge("bitcorp_lane_partitions", "Partitions that this worker decides now.")
-LANE_REFUSING = _gauge("bitcorp_lane_refusing", "1 where a partition is not fit to be served, see the log.", "partition")
+LANE_REFUSING = _gauge(
+    "bitcorp_lane_refusing", "1 where a partition is not fit to be served: see the log.", "partition"
+)
 LANE_LAG = _gauge("bitcorp_lane_lag", "Commands not yet decided, by partition.", "partition")
 LANE_STATE_RECORDS = _gauge("bitcorp_lane_state_records", "State records in memory, by partition.", "partition")
 LANE_STATE_BYTES = _gauge("bitcorp_lane_state_bytes", "Bytes of state records in memory, by partition.", "partition")

@@ -61,17 +61,18 @@ class Publisher:
             self._heard = time.monotonic()
             self._keeper = asyncio.create_task(self._keep_connected())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._connected.wait(), SEND_SECONDS)
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._connected.wait()
 
     async def stop(self) -> None:
         """Wait some seconds for what is being sent, then close."""
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper])
+            await _cancel(self._keeper)
             self._keeper = None
         if self._producer is not None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._producer.flush(), SEND_SECONDS)
+                async with asyncio.timeout(SEND_SECONDS):
+                    await self._producer.flush()
             self._drop(self._producer)
         await asyncio.gather(*self._endings)
 
@@ -97,7 +98,9 @@ class Publisher:
                 await _deliver(producer, record)
         except (TimeoutError, KafkaError) as fault:
             reason = self._reason(producer, record.topic, fault)
-            self._drop(producer)
+            if producer is not None and producer is self._producer:
+                log.warning("kafka connection given up", reason=reason)
+                self._drop(producer)
             raise Unavailable(reason) from fault
         self._heard = time.monotonic()
 
@@ -127,7 +130,8 @@ class Publisher:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     await self._probe()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), PROBE_SECONDS)
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self._lost.wait()
 
     async def _probe(self) -> None:
         if self._producer is None:
@@ -157,11 +161,8 @@ class Publisher:
             self._producer, self._heard = producer, time.monotonic()
             self._connected.set()
 
-    def _drop(self, producer: AIOKafkaProducer | None) -> None:
-        """Let the next message have a new producer, unless that has been seen to already."""
-        if producer is None or producer is not self._producer:
-            return
-        log.warning("kafka connection dropped", address=self._address)
+    def _drop(self, producer: AIOKafkaProducer) -> None:
+        """Let the next message have a new producer."""
         self._producer = None
         self._connected.clear()
         self._lost.set()
@@ -192,14 +193,21 @@ async def _end(producer: AIOKafkaProducer) -> None:
     """End a producer now, with all that waits in it.
 
     Its own `stop` flushes first, and an idempotent aiokafka producer retries for ever: a message that its sender was
-    told had failed would appear minutes later. So its batches are failed and its sending task is cancelled before.
+    told had failed would appear minutes later. So its sending task is cancelled and its batches are failed before.
     """
+    if producer._sender.sender_task is not None:
+        await _cancel(producer._sender.sender_task)
     accumulator = producer._message_accumulator
-    for batch in [*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches]:
+    unsent = set(chain.from_iterable(accumulator._batches.values())) | accumulator._pending_batches
+    accumulator._pending_batches = unsent  # where each batch wants to be found when it has failed
+    for batch in list(unsent):
         batch.failure(KafkaConnectionError("the connection was given up"))
-        batch._drain_waiter.exception()  # mark it as seen, else asyncio complains about it
-    sender = producer._sender.sender_task
-    while sender is not None and not sender.done():
-        sender.cancel()
-        await asyncio.wait([sender], timeout=0.05)
+        batch._drain_waiter.exception()  # seen: asyncio complains about exceptions that nobody saw
     await producer.stop()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    """A task that waits for others when it is cancelled, as aiokafka's sender does, has to be told more than once."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.05)

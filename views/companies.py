@@ -55,14 +55,14 @@ def created(event: CompanyCreated, fact: Recorded) -> Change:
         currency=event.currency,
         tax_country=event.tax_id.country if event.tax_id else None,
         tax_number=event.tax_id.number if event.tax_id else None,
-        policy=MaintenancePolicy().model_dump(mode="json"),
+        policy=MaintenancePolicy().model_dump_json(),
         created_at=fact.recorded_at,
     )
 
 
 @companies.on
 def policy_updated(event: MaintenancePolicyUpdated, fact: Recorded) -> Change:
-    return POLICY(fact, policy=event.policy.model_dump(mode="json"))
+    return POLICY(fact, policy=event.policy.model_dump_json())
 
 
 @companies.on

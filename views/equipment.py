@@ -132,14 +132,8 @@ JOBS_CHANGED = updating(
 
 @equipment.on
 def created(event: EquipmentCreated, fact: Recorded) -> Change:
-    shown = event.model_dump(exclude={"purchase_price", "effective_at"})
-    return CREATED(
-        fact,
-        **shown,
-        purchase_price=amount_of(event.purchase_price),
-        purchase_currency=currency_of(event.purchase_price),
-        created_at=fact.recorded_at,
-    )
+    bought = {"purchase_price": amount_of(event.purchase_price), "purchase_currency": currency_of(event.purchase_price)}
+    return CREATED(fact, **dict(event) | bought, created_at=fact.recorded_at)
 
 
 @equipment.on

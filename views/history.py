@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 from sqlalchemy import BigInteger, Column, Table, Text, select
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as UUIDColumn
 from sqlalchemy.engine import RowMapping
 
@@ -18,6 +18,7 @@ from views.items import Version
 from views.resource import Filter, ItemModel, Resource, Sort
 from views.tables import METADATA, key, moment
 from views.view import Change, View
+from views.writing import inserting
 
 table = Table(
     "history",
@@ -39,28 +40,24 @@ table = Table(
 
 history = View("history", table)
 
-HAPPENED = insert(table).on_conflict_do_nothing()
+HAPPENED = inserting(table)
 
 
 @history.on
 def happened(event: Event, fact: Recorded) -> Change:
-    return Change(
-        HAPPENED,
-        {
-            "company_id": fact.company_id,
-            "aggregate": fact.aggregate,
-            "aggregate_id": fact.aggregate_id,
-            "position": fact.position,
-            "event_id": fact.id,
-            "event": type(event).__name__,
-            "version": fact.version,
-            "actor": fact.actor,
-            "recorded_at": fact.recorded_at,
-            "effective_at": event.effective_at or fact.recorded_at,
-            "command_id": fact.command_id,
-            "correlation_id": fact.correlation_id,
-            "data": event.model_dump(mode="json", exclude={"effective_at"}, exclude_none=True),
-        },
+    return HAPPENED(
+        fact,
+        aggregate=fact.aggregate,
+        aggregate_id=fact.aggregate_id,
+        position=fact.position,
+        event_id=fact.id,
+        event=type(event).__name__,
+        actor=fact.actor,
+        recorded_at=fact.recorded_at,
+        effective_at=event.effective_at or fact.recorded_at,
+        command_id=fact.command_id,
+        correlation_id=fact.correlation_id,
+        data=event.model_dump_json(exclude={"effective_at"}, exclude_none=True),
     )
 
 

@@ -55,7 +55,7 @@ async def require(dsn: str) -> None:
     if found is None or found in known:
         raise SchemaDiffers(
             f"The database's views are at revision {found or 'none'}, this build needs {required()}. "
-            "Run: bitcorp views migrate"
+            "Run: bitcorp migrate"
         )
     raise SchemaDiffers(f"The database's views are at revision {found}, which this build does not know. Update it.")
 

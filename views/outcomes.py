@@ -1,12 +1,13 @@
 """The first answer to each command, for as long as the outcomes topic keeps it."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, select
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as UUIDColumn
 from sqlalchemy.engine import RowMapping
 
@@ -15,6 +16,7 @@ from domain.record import Outcome, Status
 from views.resource import Filter, ItemModel, Resource, Sort
 from views.tables import METADATA, key, moment
 from views.view import Change, View
+from views.writing import inserting
 
 table = Table(
     "outcomes",
@@ -45,8 +47,7 @@ Index("outcomes_by_age", table.c.recorded_at)
 
 outcomes = View("outcomes", table)
 
-FIRST = insert(table).on_conflict_do_nothing()
-COLUMNS = tuple(column.name for column in table.columns)
+FIRST = inserting(table)
 
 
 @outcomes.on
@@ -54,8 +55,7 @@ def decided(outcome: Outcome, _: Outcome) -> tuple[Change, ...]:
     """Repeats and conflicts answer a command that has its outcome already."""
     if outcome.repeat or outcome.conflict:
         return ()
-    shown = {name: getattr(outcome, name) for name in COLUMNS}
-    return (Change(FIRST, shown | {"status": outcome.status.value, "errors": list(outcome.errors)}),)
+    return (FIRST.change(**dict(outcome) | {"errors": json.dumps(outcome.errors)}),)
 
 
 class OutcomeItem(ItemModel):
@@ -98,6 +98,7 @@ OUTCOMES = Resource(
     company=table.c.company_id,
     keys={"command_id": Filter(table.c.command_id, UUID, "Id of the command")},
     make=item,
+    within={"actor": Filter(table.c.actor, str, "Who sent them; the reader's token says it, not the path")},
     filters={
         "status": Filter(table.c.status, Status, "Commands with this outcome"),
         "code": Filter(table.c.code, Id, "Commands refused with this code"),

@@ -1,17 +1,17 @@
 """Applying messages of one partition to the views of one group: each exactly once, in one transaction per batch."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from views.checkpoints import Checkpoint, move
-from views.view import Content, Group
+from views.tables import SCHEMA
+from views.view import Content, Group, Statement
 
-Run = tuple[Executable, list[Mapping[str, Any]]]
+Run = tuple[Statement, list[tuple[Any, ...]]]
 
 
 class PositionGap(Exception):
@@ -28,7 +28,12 @@ class Entry:
 
 
 async def apply(
-    connection: AsyncConnection, group: Group, partition: int, entries: Sequence[Entry], at: Checkpoint
+    connection: AsyncConnection,
+    group: Group,
+    partition: int,
+    entries: Sequence[Entry],
+    at: Checkpoint,
+    schema: str = SCHEMA,
 ) -> Checkpoint:
     """Change the views by what lies beyond the checkpoint and move it, all in one transaction; gives the new one.
 
@@ -40,8 +45,9 @@ async def apply(
     new = Checkpoint(at.position + len(fresh), entries[-1].offset + 1)
     async with connection.begin():
         await move(connection, group.name, partition, at, new)
+        driver: Any = (await connection.get_raw_connection()).driver_connection
         for statement, rows in runs(group, (entry.content for entry in fresh)):
-            await connection.execute(statement, rows)
+            await driver.executemany(statement.text(schema), rows)
     return new
 
 
@@ -65,7 +71,7 @@ def runs(group: Group, contents: Iterable[Content]) -> list[Run]:
     A change joins the earliest run of its statement that does not lie before the aggregate's last change.
     """
     found: list[Run] = []
-    places: dict[Executable, list[int]] = {}
+    places: dict[Statement, list[int]] = {}
     reached: dict[tuple[str, str, str], int] = {}
     for content in contents:
         aggregate = (content.company_id, content.aggregate, content.aggregate_id)

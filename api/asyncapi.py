@@ -1,0 +1,191 @@
+"""The AsyncAPI 3 document: what travels on Kafka, computed from the catalogue, the commands and the events."""
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from operator import itemgetter
+from typing import Any
+
+from pydantic import BaseModel
+
+from api.schemas import Schema, Schemas
+from domain import EVENTS as EVENT_TYPES
+from domain import HOMES, RULES
+from domain.record import Outcome
+from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES, Topic
+from topics.messages import OUTCOME_TYPE
+
+JSON = "application/json"
+PREFIX = "erp"
+Message = dict[str, Any]
+
+UUID = {"type": "string", "format": "uuid"}
+NUMBER = {"type": "string", "pattern": "^[0-9]{1,18}$"}
+
+INTRODUCTION = """\
+Messages of Bitcorp ERP on Kafka: CloudEvents 1.0 in Kafka's binary mode (attributes in headers `ce_*`, JSON in the
+value). Every key is the company's id, partitioned as Kafka's own client does (murmur2).
+
+Send commands; follow events and outcomes. Each event and each outcome has in `ce_sequence` its gap-free position within
+its partition, from 1: accept position last + 1, ignore what is not greater than the last, stop and alarm on a gap. So
+nothing is lost or doubled, whatever Kafka delivers again. Events of one company are in one order. Ignore attributes
+and members that you do not know.
+"""
+
+OPERATIONS = (
+    ("sendCommand", "receive", COMMANDS, "Publish a command to have it decided."),
+    ("followEvents", "send", EVENTS, "Read everything that happened, from the first event on."),
+    ("followOutcomes", "send", OUTCOMES, "Read the answers to commands."),
+    ("followDeadLetters", "send", DEAD_LETTERS, "Read what could not be processed, and why."),
+)
+
+
+def document() -> dict[str, Any]:
+    """The whole document; the same for the same code."""
+    schemas = Schemas(
+        [
+            *((rule.command, "validation") for rule in RULES.values()),
+            *((event, "serialization") for event in HOMES),
+            (Outcome, "serialization"),
+        ]
+    )
+    for name, schema in HEADER_SCHEMAS.items():
+        schemas.add(name, schema)
+    commands = (_message(type_, rule.command, "Command", schemas) for type_, rule in RULES.items())
+    events = (_message(type_, event, "Event", schemas) for type_, event in EVENT_TYPES.items())
+    channels = {
+        COMMANDS.name: _by_title(commands),
+        EVENTS.name: _by_title(events),
+        OUTCOMES.name: _by_title([_message(OUTCOME_TYPE, Outcome, "Outcome", schemas)]),
+        DEAD_LETTERS.name: _by_title([DEAD_LETTER]),
+    }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Bitcorp ERP",
+            "version": version("bitcorp-erp"),
+            "description": INTRODUCTION,
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": JSON,
+        "servers": {"kafka": {"host": "localhost:9092", "protocol": "kafka", "description": "BITCORP_KAFKA"}},
+        "channels": {topic.name: _channel(topic, channels[topic.name]) for topic in PUBLISHED},
+        "operations": {name: _operation(action, topic, summary) for name, action, topic, summary in OPERATIONS},
+        "components": {
+            "messages": {name: found for messages in channels.values() for name, found in messages.items()},
+            "schemas": dict(sorted(schemas.components.items())),
+        },
+    }
+
+
+def _channel(topic: Topic, messages: Iterable[str]) -> dict[str, Any]:
+    return {
+        "address": topic.named(PREFIX),
+        "description": f"{topic.meaning} Key: {topic.key}.",
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in sorted(messages)},
+        "bindings": {"kafka": {"topic": topic.named(PREFIX), "bindingVersion": "0.5.0"}},
+    }
+
+
+def _operation(action: str, topic: Topic, summary: str) -> dict[str, Any]:
+    """`action` is what the platform does: it receives what you send."""
+    return {"action": action, "channel": {"$ref": f"#/channels/{topic.name}"}, "summary": summary}
+
+
+def _by_title(messages: Iterable[Message]) -> dict[str, Message]:
+    return {message["title"]: message for message in sorted(messages, key=itemgetter("title"))}
+
+
+def _message(type_: str, model: type[BaseModel], kind: str, schemas: Schemas) -> Message:
+    summary = (model.__doc__ or "").strip().partition("\n\n")[0].replace("\n", " ")
+    fixed = {"type": "object", "properties": {"ce_type": {"const": type_}}}
+    return {
+        "name": type_,
+        "title": model.__name__ if model is not Outcome else "CommandDecided",
+        **({"summary": summary} if summary else {}),
+        "contentType": JSON,
+        "headers": {"allOf": [{"$ref": f"#/components/schemas/{kind}Headers"}, fixed]},
+        "payload": schemas.refs[model],
+        "bindings": KEYED,
+        "examples": [{"payload": schemas.example(schemas.refs[model])}],
+    }
+
+
+def _headers(meaning: str, required: Mapping[str, Schema], optional: Mapping[str, Schema]) -> Schema:
+    return {
+        "type": "object",
+        "description": meaning,
+        "required": list(required),
+        "properties": {**required, **optional},
+    }
+
+
+def _text(meaning: str, **schema: Any) -> Schema:
+    return {"type": "string", "description": meaning} | schema
+
+
+PUBLISHED = (COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS)
+
+DEAD_LETTER: Message = {
+    "name": "dead-letter",
+    "title": "DeadLetter",
+    "summary": "A record as it came, key, value and headers, with the reason and the origin in headers of ours.",
+    "headers": {"$ref": "#/components/schemas/DeadLetterHeaders"},
+    "payload": {},
+}
+
+KEYED = {
+    "kafka": {
+        "key": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$", "description": "company_id"},
+        "bindingVersion": "0.5.0",
+    }
+}
+
+_ATTRIBUTES: dict[str, Schema] = {
+    "ce_specversion": {"const": "1.0"},
+    "ce_id": UUID | {"description": "Of a command: chosen by its sender, once per wish. A repeat is answered again."},
+    "ce_source": _text("Where the message comes from", format="uri-reference", maxLength=200),
+    "ce_type": _text("What it is", maxLength=200),
+    "ce_subject": _text("`<aggregate>/<id>`", pattern="^[a-z-]+/[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
+    "ce_actor": _text("user:<id>, key:<id>, system:<agent> or operator:<id>", pattern="^(user|key|system|operator):"),
+}
+_TRACING: dict[str, Schema] = {
+    "content-type": {"const": JSON},
+    "ce_time": _text("When it was written", format="date-time"),
+    "ce_correlationid": _text("Ties together what followed from one request", maxLength=200),
+    "ce_causationid": _text("Id of the command that led to it", maxLength=200),
+    "ce_traceparent": _text("W3C trace context", maxLength=200),
+}
+_SEQUENCE: dict[str, Schema] = {
+    "ce_sequence": NUMBER | {"description": "Gap-free position within the partition, from 1"}
+}
+
+HEADER_SCHEMAS: dict[str, Schema] = {
+    "CommandHeaders": _headers(
+        "Headers of a command.",
+        _ATTRIBUTES,
+        _TRACING | {"ce_expectedversion": NUMBER | {"description": "Refuse unless the aggregate has this version"}},
+    ),
+    "EventHeaders": _headers(
+        "Headers of an event.",
+        _ATTRIBUTES
+        | _SEQUENCE
+        | {
+            "ce_aggregateversion": NUMBER | {"description": "Version of the aggregate after the event"},
+            "ce_chain": _text(
+                "SHA-256 over the company's previous chain value and this event", pattern="^[0-9a-f]{64}$"
+            ),
+        },
+        _TRACING,
+    ),
+    "OutcomeHeaders": _headers("Headers of an outcome.", _ATTRIBUTES | _SEQUENCE, _TRACING),
+    "DeadLetterHeaders": _headers(
+        "The origin's own headers, and ours.",
+        {
+            "bitcorp-reason": _text("Why it is here, in one word"),
+            "bitcorp-detail": _text("Why it is here"),
+            "bitcorp-origin": _text("<topic>/<partition>/<offset> of the record"),
+            "bitcorp-origin-time": NUMBER | {"description": "The record's timestamp in milliseconds"},
+        },
+        {},
+    ),
+}

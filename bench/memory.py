@@ -1,0 +1,25 @@
+"""Memory of a command worker per machine that it holds."""
+
+from bench.job_j import commands
+from bench.latency import OPENING
+from bench.workers import lane_worker, outcomes_reach, publish, resident_bytes, with_prefix
+from topics.provision import create_topics
+from topics.settings import Settings
+
+WARM = 2_000  # machines that fill caches and buffers before the base is read
+
+
+async def run(settings: Settings, machines: int = 100_000) -> dict[str, float]:
+    """Bytes per machine beyond the base, their remembered command ids and claims included."""
+    settings = with_prefix(settings, "memory")
+    create_topics(settings)
+    every = commands(WARM + machines)
+    async with lane_worker(settings) as pid:
+        first = OPENING + WARM
+        await publish(settings, (next(every) for _ in range(first)))
+        await outcomes_reach(settings, first)
+        base = resident_bytes(pid)
+        await publish(settings, every)
+        await outcomes_reach(settings, first + machines)
+        grown = resident_bytes(pid) - base
+    return {"machines": machines, "base_mb": round(base / 1e6), "bytes_per_machine": round(grown / machines)}

@@ -1,0 +1,78 @@
+"""What several benchmarks share: a worker process of its own, its outcomes, and commands on the topic."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from subprocess import DEVNULL
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from topics.catalogue import COMMANDS, OUTCOMES, partition_of
+from topics.messages import CommandMessage, write_command
+from topics.settings import Settings
+
+BATCH = 1 << 20
+LOOK_AGAIN_SECONDS = 0.02
+
+
+def with_prefix(settings: Settings, name: str) -> Settings:
+    """The same servers with topics of their own, new at every run."""
+    return settings.model_copy(update={"prefix": f"bench-{name}-{os.urandom(3).hex()}"})
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    chosen = {
+        "BITCORP_KAFKA": settings.kafka,
+        "BITCORP_DATABASE": settings.database.get_secret_value(),
+        "BITCORP_PREFIX": settings.prefix,
+        "BITCORP_PARTITIONS": str(settings.partitions),
+        "BITCORP_LOG_LEVEL": "warning",
+    }
+    return {**os.environ, **chosen}
+
+
+@asynccontextmanager
+async def lane_worker(settings: Settings) -> AsyncIterator[int]:
+    """One command worker as a process; its pid."""
+    command = (sys.executable, "-m", "ops.main", "worker", "lanes")
+    worker = await asyncio.create_subprocess_exec(*command, env=_environment(settings), stdout=DEVNULL, stderr=DEVNULL)
+    try:
+        yield worker.pid
+    finally:
+        with suppress(ProcessLookupError):
+            worker.terminate()
+        await worker.wait()
+
+
+async def publish(settings: Settings, commands: Iterable[CommandMessage]) -> int:
+    """Put the commands on the topic as fast as it goes; how many there were."""
+    topic = COMMANDS.named(settings.prefix)
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", linger_ms=20, max_batch_size=BATCH)
+    await producer.start()
+    count = 0
+    for command in commands:
+        key, value, headers = write_command(command)
+        partition = partition_of(key, settings.partitions)
+        await producer.send(topic, value, key=key, partition=partition, headers=list(headers))
+        count += 1
+    await producer.stop()
+    return count
+
+
+async def outcomes_reach(settings: Settings, wanted: int) -> None:
+    """Return once the outcomes topic holds `wanted` records."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka)
+    await consumer.start()
+    places = [TopicPartition(OUTCOMES.named(settings.prefix), number) for number in range(settings.partitions)]
+    while sum((await consumer.end_offsets(places)).values()) < wanted:  # noqa: ASYNC110 - the broker has no event for us
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+    await consumer.stop()
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process (Linux)."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

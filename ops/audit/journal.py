@@ -1,0 +1,108 @@
+"""The journal of one partition: its own order, and what it folds to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from domain import HOMES
+from domain.engine import Versioned, aggregate_key, chain_key, claim_key, encode_aggregate
+from domain.record import Recorded
+from ops.audit.findings import Check, Findings
+from ops.audit.positions import Positions
+from topics.catalogue import partition_of
+from topics.cloudevents import Malformed, Record
+from topics.messages import chain_of, event_id, read_event
+
+NO_CHAIN = bytes(32)
+
+
+@dataclass
+class Fold:
+    """What the events of a partition come to: aggregates by state key, the last chain value of each company, and
+    which command led to each position."""
+
+    aggregates: dict[str, tuple[str, Any, str, Versioned]] = field(default_factory=dict)
+    chains: dict[str, bytes] = field(default_factory=dict)
+    causes: list[UUID | None] = field(default_factory=list)
+    last: int = 0
+
+    def state(self) -> dict[str, bytes]:
+        """The records that the changelog must hold for it: aggregates, claims and chain values."""
+        records = {chain_key(company): chain for company, chain in self.chains.items()}
+        for key, (company, decider, aggregate_id, versioned) in self.aggregates.items():
+            records[key] = encode_aggregate(decider, versioned)
+            for claim in decider.claims:
+                value = claim.of(versioned.state)
+                if value is not None:
+                    records[claim_key(company, decider.name, claim.kind, value)] = aggregate_id.encode()
+        return records
+
+    def cause(self, position: int) -> UUID | None:
+        """The command that led to the event at the position."""
+        return self.causes[position - 1] if 0 < position <= len(self.causes) else None
+
+
+def audit_journal(records: Iterable[Record], partition: int, partitions: int, findings: Findings) -> Fold:
+    """Read the whole partition of the events topic once."""
+    fold = Fold()
+    positions = Positions(Check.EVENT_POSITIONS, findings, whole=True)
+    for record in records:
+        place = f"{record.topic}/{partition} offset {record.offset}"
+        try:
+            event = read_event(record)
+        except (Malformed, KeyError, ValueError) as fault:
+            findings.fault(Check.EVENTS, f"{place} cannot be read: {fault}")
+            continue
+        if positions.take(record, event.position):
+            _check_chain(record, event, fold, findings)
+            findings.saw(Check.EVENTS)
+            for wrong in _wrong(event, partition, partitions):
+                findings.fault(Check.EVENTS, f"{place}: {wrong}")
+            _fold(event, fold, findings)
+    fold.last = positions.last
+    return fold
+
+
+def _check_chain(record: Record, event: Recorded, fold: Fold, findings: Findings) -> None:
+    findings.saw(Check.CHAIN)
+    linked = chain_of(record, fold.chains.get(event.company_id, NO_CHAIN))
+    findings.expect(
+        event.chain == linked.hex(),
+        Check.CHAIN,
+        f"{event.partition}:{event.position} of {event.company_id} carries another chain value than its content gives",
+    )
+    fold.chains[event.company_id] = bytes.fromhex(event.chain) if _is_hash(event.chain) else linked
+
+
+def _is_hash(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
+
+
+def _wrong(event: Recorded, partition: int, partitions: int) -> Iterable[str]:
+    home = HOMES[type(event.event)]
+    if event.id != event_id(event.company_id, partition, event.position):
+        yield f"its id is not that of position {event.position}"
+    if partition_of(event.company_id.encode(), partitions) != partition:
+        yield f"events of {event.company_id} belong into another partition"
+    if event.aggregate != home.name or event.aggregate_id != getattr(event.event, home.key):
+        yield f"its subject {event.aggregate}/{event.aggregate_id} is not what its data is about"
+
+
+def _fold(event: Recorded, fold: Fold, findings: Findings) -> None:
+    decider = HOMES[type(event.event)]
+    key = aggregate_key(event.company_id, decider.name, event.aggregate_id)
+    before = fold.aggregates[key][3] if key in fold.aggregates else Versioned(0, decider.initial)
+    findings.expect(
+        event.version == before.version + 1,
+        Check.EVENTS,
+        f"{event.partition}:{event.position} makes {key} version {event.version}, after {before.version}",
+    )
+    try:
+        state = decider.evolve(before.state, event.event)
+    except Exception as fault:
+        findings.fault(Check.EVENTS, f"{event.partition}:{event.position} cannot be folded into {key}: {fault!r}")
+        state = before.state
+    fold.aggregates[key] = (event.company_id, decider, event.aggregate_id, Versioned(event.version, state))
+    fold.causes += [None] * (event.position - 1 - len(fold.causes))
+    fold.causes.append(event.command_id)

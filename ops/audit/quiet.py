@@ -1,0 +1,89 @@
+"""Whether everything that was sent has come through: only then can topics, state and views be equal."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+
+import asyncpg
+from confluent_kafka import Consumer
+
+from agents.state import Head
+from ops.audit.state import head_of, live_records
+from ops.records import bounds, consumer, partitions, tails
+from topics.catalogue import COMMANDS, EVENTS, OUTCOMES, STATE
+from topics.cloudevents import read
+from topics.settings import Settings
+from views import GROUPS
+from views.tables import SCHEMA
+
+LOOK_SECONDS = 0.3
+#: Records read from a changelog's end to find its last head; more where void ones lie on it.
+TAIL = 4
+
+Positions = Mapping[int, int]
+
+
+def wait_until_quiet(settings: Settings, seconds: float) -> tuple[list[str], list[str]]:
+    """What lanes and what views have still not done when the time has passed; empty where all is done."""
+    deadline = time.monotonic() + seconds
+    with consumer(settings) as reader:
+        while True:
+            events = _last_positions(reader, EVENTS.named(settings.prefix))
+            outcomes = _last_positions(reader, OUTCOMES.named(settings.prefix))
+            lanes = list(_undecided(reader, settings, events, outcomes))
+            folded = asyncio.run(_checkpoints(settings))
+            views = list(_unfolded(folded, {EVENTS.name: events, OUTCOMES.name: outcomes}))
+            if not (lanes or views) or time.monotonic() > deadline:
+                return lanes, views
+            time.sleep(LOOK_SECONDS)
+
+
+def _last_positions(reader: Consumer, topic: str) -> Positions:
+    return {p: int(read(records[-1]).attributes["sequence"]) for p, records in tails(reader, topic).items()}
+
+
+def _undecided(reader: Consumer, settings: Settings, events: Positions, outcomes: Positions) -> Iterator[str]:
+    topic = COMMANDS.named(settings.prefix)
+    heads = _heads(reader, STATE.named(settings.prefix))
+    for partition in partitions(reader, topic):
+        kept, head = bounds(reader, topic, partition), heads.get(partition)
+        applied = head.applied if head else kept.first - 1
+        if applied < kept.end - 1:
+            undecided = f"commands {applied + 1} to {kept.end - 1} are not decided"
+            yield f"partition {partition}: {undecided}; do lane workers run?"
+        elif head and not _published(head, events.get(partition, 0), outcomes.get(partition, 0)):
+            yield f"partition {partition}: the head's last messages are not published; do lane workers run?"
+
+
+def _published(head: Head, last_event: int, last_outcome: int) -> bool:
+    return last_event >= head.events - 1 and last_outcome >= head.outcomes - 1
+
+
+def _heads(reader: Consumer, topic: str) -> dict[int, Head]:
+    count = TAIL
+    while True:
+        last = tails(reader, topic, count)
+        heads = {p: head_of(p, live_records(records)) for p, records in last.items()}
+        deeper = any(head is None and len(last[p]) == count for p, head in heads.items())
+        if not deeper:
+            return {p: head for p, head in heads.items() if head}
+        count *= 10
+
+
+async def _checkpoints(settings: Settings) -> dict[tuple[str, int], int]:
+    """(view group, partition) -> position."""
+    connection = await asyncpg.connect(settings.database.get_secret_value(), timeout=10)
+    try:
+        rows = await connection.fetch(f"SELECT view_group, partition, position FROM {SCHEMA}.view_checkpoint")  # noqa: S608
+        return {(row["view_group"], row["partition"]): row["position"] for row in rows}
+    finally:
+        await connection.close()
+
+
+def _unfolded(folded: Mapping[tuple[str, int], int], ends: Mapping[str, Positions]) -> Iterator[str]:
+    for group in GROUPS.values():
+        for partition, last in ends[group.source].items():
+            at = folded.get((group.name, partition), 0)
+            if at < last:
+                place = f"view group {group.name}, partition {partition}"
+                yield f"{place}: at position {at} of {last}; does a views worker run?"

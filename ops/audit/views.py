@@ -1,0 +1,142 @@
+"""The views against a fold of their own: tables beside the live ones, in a transaction that is rolled back.
+
+The fold stops where the live view's checkpoint stands in the same snapshot, so projectors may go on meanwhile.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeAlias
+
+import asyncpg
+from confluent_kafka import Consumer
+from sqlalchemy import Table
+
+from domain.record import Outcome, Recorded
+from ops.audit.findings import Check, Findings
+from ops.records import bounds, consumer, partitions, read
+from topics.catalogue import EVENTS
+from topics.cloudevents import Malformed, Record
+from topics.messages import read_event, read_outcome
+from topics.settings import Settings
+from views import GROUPS
+from views.projecting import runs
+from views.protection import WRITER
+from views.tables import SCHEMA
+from views.view import Group
+
+SHADOW = "erp_verify"
+AT_ONCE = 2000
+#: Rows that are about to expire may be gone on one side already.
+MARGIN = "1 day"
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+async def audit_views(settings: Settings) -> Findings:
+    """Fold events and outcomes into shadow tables and compare each table row by row."""
+    findings = Findings()
+    connection = await asyncpg.connect(settings.database.get_secret_value(), timeout=10)
+    try:
+        transaction = connection.transaction(isolation="repeatable_read")
+        await transaction.start()
+        try:
+            await _make_shadow(connection)
+            with consumer(settings) as reader:
+                await _fold(connection, reader, settings, findings)
+            for group in GROUPS.values():
+                for view in group.views:
+                    await _compare(connection, group, view.table, findings)
+        finally:
+            await transaction.rollback()
+    finally:
+        await connection.close()
+    return findings
+
+
+async def _make_shadow(connection: Connection) -> None:
+    """Empty tables of the same shape, with their keys and no other index; the projectors' role fills and compares."""
+    await connection.execute(f"CREATE SCHEMA {SHADOW}")
+    for table in _tables():
+        name = f'{SHADOW}."{table.name}"'
+        keys = ", ".join(f'"{column.name}"' for column in table.primary_key)
+        shape = "INCLUDING DEFAULTS INCLUDING GENERATED"
+        await connection.execute(f'CREATE TABLE {name} (LIKE {SCHEMA}."{table.name}" {shape}, PRIMARY KEY ({keys}))')
+    await connection.execute(f"GRANT USAGE ON SCHEMA {SHADOW} TO {WRITER}")
+    await connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA {SHADOW} TO {WRITER}")
+    await connection.execute(f"SET LOCAL ROLE {WRITER}")
+    # Plans are made while the tables are empty, when reading a whole table looks cheapest.
+    await connection.execute("SET LOCAL enable_seqscan = off")
+
+
+def _tables() -> Iterator[Table]:
+    return (table for group in GROUPS.values() for table in group.tables)
+
+
+async def _fold(connection: Connection, reader: Consumer, settings: Settings, findings: Findings) -> None:
+    for source in {group.source for group in GROUPS.values()}:
+        groups = [group for group in GROUPS.values() if group.source == source]
+        topic = f"{settings.prefix}.{source}"
+        for partition in partitions(reader, topic):
+            at = {group.name: await _checkpoint(connection, group, partition) for group in groups}
+            kept = bounds(reader, topic, partition)
+            entries = _entries(source, read(reader, topic, partition, kept.first, kept.end), findings)
+            for chunk in _chunks(entries):
+                for group in groups:
+                    await _apply(connection, group, (c for position, c in chunk if position <= at[group.name]))
+
+
+async def _checkpoint(connection: Connection, group: Group, partition: int) -> int:
+    question = f"SELECT position FROM {SCHEMA}.view_checkpoint WHERE view_group = $1 AND partition = $2"  # noqa: S608
+    return await connection.fetchval(question, group.name, partition) or 0
+
+
+def _entries(source: str, records: Iterable[Record], findings: Findings) -> Iterator[tuple[int, Recorded | Outcome]]:
+    """Positions with contents, each position once."""
+    last = 0
+    for record in records:
+        try:
+            position, content = _decoded(source, record)
+        except (Malformed, KeyError, ValueError) as fault:
+            findings.fault(Check.VIEWS, f"{record.topic}/{record.partition} offset {record.offset}: {fault}")
+            continue
+        if position > last:
+            yield position, content
+            last = position
+
+
+def _decoded(source: str, record: Record) -> tuple[int, Recorded | Outcome]:
+    if source == EVENTS.name:
+        event = read_event(record)
+        return event.position, event
+    outcome, position = read_outcome(record)
+    return position, outcome
+
+
+def _chunks(entries: Iterator[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]]:
+    while chunk := list(islice(entries, AT_ONCE)):
+        yield chunk
+
+
+async def _apply(connection: Connection, group: Group, contents: Iterable[Recorded | Outcome]) -> None:
+    for statement, rows in runs(group, contents):
+        await connection.executemany(statement.text(SHADOW), rows)
+
+
+async def _compare(connection: Connection, group: Group, table: Table, findings: Findings) -> None:
+    given = [] if group.keeps is None else [group.keeps]
+    live, fold = (_select(schema, table, bool(given)) for schema in (SCHEMA, SHADOW))
+    findings.saw(Check.VIEWS, await connection.fetchval(fold.replace("*", "count(*)", 1), *given))
+    keys = [column.name for column in table.primary_key]
+    for what, ours, theirs in (("the fold has", fold, live), ("the view has", live, fold)):
+        for row in await connection.fetch(f"{ours} EXCEPT ALL {theirs}", *given):
+            place = "/".join(str(row[key]) for key in keys)
+            findings.fault(Check.VIEWS, f"{table.name} {place}: {what} {_plain(row)}")
+
+
+def _select(schema: str, table: Table, expires: bool) -> str:
+    lasting = f" WHERE recorded_at > now() - $1::interval + interval '{MARGIN}'" if expires else ""
+    return f'SELECT * FROM {schema}."{table.name}"{lasting}'  # noqa: S608
+
+
+def _plain(row: asyncpg.Record) -> str:
+    return ", ".join(f"{name}={value}" for name, value in row.items() if value is not None)

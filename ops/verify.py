@@ -1,0 +1,149 @@
+"""`bitcorp verify`: reads the journal again, folds it independently, and compares everything with it."""
+
+import asyncio
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from typing import Any
+
+from rich.text import Text
+
+from ops.audit.answers import Rerouted
+from ops.audit.findings import Check, Findings
+from ops.audit.partition import audit_partition
+from ops.audit.quiet import wait_until_quiet
+from ops.audit.views import audit_views
+from ops.console import AsJson, err, out, plain, progress, say, table, write_json
+from ops.database import told
+from ops.records import bounds, consumer, partitions
+from ops.stack import resolve
+from topics.catalogue import COMMANDS, EVENTS, OUTCOMES, STATE
+from topics.provision import topic_id
+from topics.settings import Settings
+
+WAIT_SECONDS = 30.0
+#: From here on it pays to start processes for the partitions.
+MANY_RECORDS = 20_000
+
+
+def verify(*, wait: float = WAIT_SECONDS, json: AsJson = False) -> int:
+    """Read the journal again, fold it independently and compare: positions, hash chains, outcomes, the lanes' state and
+    every view. Exit code 1 on any difference. Nothing is changed; nobody should be sending commands meanwhile.
+
+    Parameters
+    ----------
+    wait
+        Seconds to wait until lanes and views have done all that was sent.
+    json
+        One JSON object with numbers and faults per check.
+    """
+    findings = audit(resolve(Settings()), wait)
+    if json:
+        write_json(
+            {"clean": findings.clean, "checks": [dict(zip(COLUMNS, row, strict=True)) for row in _rows(findings)]}
+        )
+    else:
+        show(findings)
+    return 0 if findings.clean else 1
+
+
+def verify_all(settings: Settings, wait: float = WAIT_SECONDS) -> bool:
+    """Audit, print the table, and say whether nothing differs."""
+    findings = audit(settings, wait)
+    show(findings)
+    return findings.clean
+
+
+def audit(settings: Settings, wait: float = WAIT_SECONDS) -> Findings:
+    """All checks. Raises Fault where Kafka or PostgreSQL cannot be asked."""
+    findings = Findings()
+    with told(settings):
+        with progress("Waiting until all is decided and folded"):
+            lanes, views = wait_until_quiet(settings, wait)
+        for check, texts in ((Check.HEADS, lanes), (Check.CHECKPOINTS, views)):
+            for text in texts:
+                findings.fault(check, text)
+        findings.saw(Check.CHECKPOINTS)
+        count, records = _size(settings)
+        with progress("Verifying", count + 1) as done, _pool(count, records) as pool:
+            _audit_all(settings, count, pool, findings, done)
+    return findings
+
+
+def _audit_all(
+    settings: Settings, count: int, pool: Executor, findings: Findings, done: Callable[[float], None]
+) -> None:
+    commands_id = topic_id(settings, COMMANDS.named(settings.prefix))
+    views = pool.submit(_views, settings)
+    parts = [pool.submit(audit_partition, settings, partition, count, commands_id) for partition in range(count)]
+    waiting: list[Future[Any]] = [views, *parts]
+    for _ in as_completed(waiting):
+        done(1)
+    findings.add(views.result())
+    rerouted = Rerouted()
+    for part in parts:
+        found, its = part.result()
+        findings.add(found)
+        rerouted.sent |= its.sent
+        rerouted.seen |= its.seen
+    for partition, offset in sorted(rerouted.sent - rerouted.seen):
+        findings.fault(Check.REROUTED, f"the command at {partition}, offset {offset} never reached its own partition")
+
+
+def _views(settings: Settings) -> Findings:
+    return asyncio.run(audit_views(settings))
+
+
+def _size(settings: Settings) -> tuple[int, int]:
+    """Partitions, and how many records they hold together."""
+    with consumer(settings) as reader:
+        count = len(partitions(reader, COMMANDS.named(settings.prefix)))
+        kept = [
+            bounds(reader, topic.named(settings.prefix), partition)
+            for topic in (COMMANDS, EVENTS, OUTCOMES, STATE)
+            for partition in range(count)
+        ]
+    return count, sum(part.end - part.first for part in kept)
+
+
+@contextmanager
+def _pool(count: int, records: int) -> Iterator[Executor]:
+    cores = min(count, os.cpu_count() or 1)
+    if records < MANY_RECORDS or cores == 1:
+        with ThreadPoolExecutor(1) as threads:
+            yield threads
+    else:
+        with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as processes:
+            yield processes
+
+
+COLUMNS = ("check", "examined", "repeats", "faults", "first_faults")
+
+
+def _rows(findings: Findings) -> list[tuple[Any, ...]]:
+    return [
+        (
+            check,
+            findings.examined[check],
+            findings.repeats[check],
+            findings.faults[check],
+            findings.samples.get(check, []),
+        )
+        for check in Check
+    ]
+
+
+def show(findings: Findings) -> None:
+    """The table, and below it the first faults of each check."""
+    rows = [
+        (check, seen, again, Text(f"{faults} FAULTS", "bold red") if faults else Text("ok", "green"))
+        for check, seen, again, faults, _ in _rows(findings)
+    ]
+    out.print(table("Verification", ("check", "examined", "repeats", "result"), rows))
+    for check, texts in findings.samples.items():
+        say(f"{check}:", "bold")
+        for text in texts:
+            err.print(plain(f"  {text}", "red"), soft_wrap=True)
+    say("Everything agrees with the journal." if findings.clean else "There are differences.", "bold")

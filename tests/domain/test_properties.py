@@ -1,0 +1,274 @@
+"""What holds for whatever is sent: nothing but a refusal is raised, and the events alone tell the state."""
+
+import json
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given as for_all
+from hypothesis import settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+from stdnum.util import get_cc_module
+
+from domain import BY_NAME, HOMES, RULES
+from domain.category import Category
+from domain.company import Company, CompanyCreated, MaintenancePolicy
+from domain.currencies import MINOR_UNITS
+from domain.decider import Actor, Rejected
+from domain.engine import Book, Request, Versioned, decide, decode_aggregate, encode_aggregate
+from domain.equipment import Assignee, Equipment, Job, equipment
+from domain.maintenance import MaintenanceType
+from domain.model import Command, Day, Email, Id, Instant, Money, Name, Role, State, TaxId
+from domain.user import User
+from tests.domain.acme import ACME, EXCAVATOR, OPERATOR, every, policy, scheduled
+from tests.domain.scenario import NOW, Answer, Story, given
+from tests.domain.test_values import FULL
+
+text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)
+some = st.sampled_from
+ids = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,8}\Z")
+amounts = st.decimals(allow_nan=False, places=4) | st.decimals() | st.text("0123456789.-+eE_ ", max_size=22)
+days = st.dates(date(1900, 1, 1), date(2200, 12, 31))
+moments = st.datetimes(datetime(1901, 1, 1), datetime(2199, 12, 31), timezones=st.just(UTC))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+# --- states are stored and read again -------------------------------------------------------------------------------
+
+jobs = st.builds(Job, maintenance_type=some(MaintenanceType), scheduled_at=moments, started=st.booleans())
+policies = st.builds(
+    MaintenancePolicy,
+    minimum_notice_days=st.integers(0, 365),
+    maximum_open_jobs=st.integers(1, 100),
+    types_for_managers=st.lists(some(MaintenanceType), unique=True).map(tuple),
+    intervals=some([(), every(90)]),
+)
+states: dict[str, st.SearchStrategy[State]] = {
+    "company": st.builds(
+        Company, time_zone=text, currency=some(sorted(MINOR_UNITS)), suspended=st.booleans(), policy=policies
+    ),
+    "user": st.builds(User, email=text, roles=st.lists(some(Role), unique=True).map(tuple), active=st.booleans()),
+    "category": st.builds(Category, name=text),
+    "equipment": st.builds(
+        Equipment,
+        name=text,
+        serial_number=text,
+        category_id=ids,
+        in_service_on=days,
+        open_jobs=st.dictionaries(ids, jobs, max_size=4),
+        done_jobs=st.lists(text, max_size=4).map(tuple),
+        cancelled_jobs=st.lists(text, max_size=4).map(tuple),
+        assignee=st.none() | st.builds(Assignee, kind=some(["user", "place"]), id=ids),
+        expected_return=st.none() | days,
+        retired_on=st.none() | days,
+    ),
+}
+
+
+def test_every_aggregate_has_a_strategy() -> None:
+    assert states.keys() == BY_NAME.keys()
+
+
+@pytest.mark.parametrize("name", sorted(states))
+@for_all(data=st.data(), version=st.integers(0, 2**40))
+def test_a_state_is_read_as_it_was_stored(name: str, data: st.DataObject, version: int) -> None:
+    stored = Versioned(version, data.draw(states[name]))
+    record = encode_aggregate(BY_NAME[name], stored)
+    assert decode_aggregate(BY_NAME[name], record) == stored
+    assert encode_aggregate(BY_NAME[name], decode_aggregate(BY_NAME[name], record)) == record
+
+
+# --- any sequence of commands ---------------------------------------------------------------------------------------
+
+EX8 = EXCAVATOR.model_copy(update={"equipment_id": "ex-8", "serial_number": "EQ-2024-EX-000008"})
+START = given(ACME, EXCAVATOR, EX8, scheduled(), policy(intervals=every(30), maximum_open_jobs=3))
+
+#: Commands about machines are the most frequent, suspensions rare; nobody opens a second company.
+WEIGHTS = {"company.create": 0, "company.suspend": 1, "equipment.retire": 2, "equipment.create": 3}
+KINDS = [
+    rule for rule in RULES.values() for _ in range(WEIGHTS.get(rule.permission, 10 if rule.decider is equipment else 3))
+]
+
+
+def choices(dice: Random, today: datetime) -> dict[str, Any]:
+    """A value for every field there is, of the few that get in each other's way."""
+    days = [(today + timedelta(days=days)).date() for days in (-2, 0, 1, 30)]
+    options: dict[str, list[Any]] = {
+        "company_id": ["acme"],
+        "equipment_id": ["ex-7"] * 6 + ["ex-8"] * 3 + ["ex-9"],
+        "job_id": ["oil", "belts", "tyres", f"job-{today:%j}"],
+        "category_id": ["excavators", "cranes"],
+        "user_id": ["tess", "nina"],
+        "maintenance_type": list(MaintenanceType),
+        "scheduled_date": days,
+        "expected_return": [None, *days],
+        "in_service_on": [date(2024, 3, 1), date(2026, 1, 1)],
+        "purchased_on": [None, date(2025, 1, 1)],
+        "performed_at": [today, today, today - timedelta(days=3), today + timedelta(days=1)],
+        "completed_by": ["ada"] * 3 + ["nina", "nobody"],
+        "technician_id": [None, "ada", "nina"],
+        "assignee": [Assignee(kind="user", id="tess"), Assignee(kind="place", id="yard")],
+        "name": ["Excavators", "EXCAVATORS", "Cranes", "Digger"],
+        "serial_number": ["EQ-2024-EX-000007", "EQ-2024-EX-000009"],
+        "email": ["ADA@acme.example", "nina@acme.example"],
+        "roles": [(Role.VIEWER,), (Role.ADMIN,), (Role.TECHNICIAN, Role.MANAGER)],
+        "reason": ["worn out"],
+        "policy": [MaintenancePolicy(intervals=every(30)), MaintenancePolicy(maximum_open_jobs=3)],
+    }
+    return {name: dice.choice(values) for name, values in options.items()}
+
+
+def wish(dice: Random, now: datetime) -> tuple[Command, str]:
+    """A command with its sender, mostly one who may send it."""
+    rule = dice.choice(KINDS)
+    values = choices(dice, now)
+    data = {name: values[name] for name in rule.command.model_fields if values.get(name) is not None}
+    may = OPERATOR if rule.operators else "user:ada"
+    return rule.command(**data), dice.choice([may] * 12 + ["user:tess", "user:nina", OPERATOR, "system:timer"])
+
+
+def life(seed: int) -> list[Answer]:
+    """Sixty commands to one company, over some months."""
+    dice, now, story, answers = Random(seed), NOW, START, []
+    for _ in range(60):
+        now += timedelta(days=dice.choice([0, 0, 1, 7]))
+        command, actor = wish(dice, now)
+        answers.append(story.when(command, by=actor, at=now, expecting=dice.choice([None] * 15 + [1])))
+        story = answers[-1].story
+    return answers
+
+
+LIVES = 30
+
+
+@pytest.mark.parametrize("seed", range(LIVES))
+def test_whatever_is_asked_is_accepted_or_refused_and_the_events_tell_the_state(seed: int) -> None:
+    answers = life(seed)  # each step compares its records with those that folding all events anew gives
+    assert answers == life(seed), "the same commands lead to the same bytes"
+
+
+def test_these_lives_have_seen_every_event_and_most_refusals() -> None:
+    answers = [answer for seed in range(LIVES) for answer in life(seed)]
+    happened = {type(fact.event) for answer in answers for fact in answer.facts}
+    assert happened == set(HOMES) - {CompanyCreated}
+    assert len({answer.code for answer in answers}) > 20
+
+
+# --- any data -------------------------------------------------------------------------------------------------------
+
+STORY = given(ACME, EXCAVATOR)
+
+
+def decided(story: Story, permission: str, data: bytes) -> str | None:
+    """The refusal's code, None where the command is accepted; anything else is a fault and is raised."""
+    rule = next(rule for rule in RULES.values() if rule.permission == permission)
+    about = FULL[permission][rule.decider.key]
+    actor = Actor.parse(OPERATOR if rule.operators else "user:ada")
+    try:
+        decide(Request(UUID(int=1), rule.type, "acme", about, actor, data, NOW), Book(story.records.get))
+    except Rejected as refusal:
+        json.dumps(refusal.errors).encode()
+        assert "\x00" not in json.dumps(refusal.errors, ensure_ascii=False)
+        return refusal.code
+    return None
+
+
+@settings(max_examples=300)
+@for_all(some(sorted(FULL)), st.data())
+def test_no_json_in_any_field_leads_to_anything_but_an_answer(permission: str, data: st.DataObject) -> None:
+    sample = FULL[permission]
+    wrong = data.draw(st.dictionaries(some(sorted(sample)) | st.text(max_size=8), json_values, max_size=3))
+    decided(STORY, permission, json.dumps(sample | wrong).encode())
+
+
+@for_all(st.binary(max_size=200), some(sorted(FULL)))
+def test_no_bytes_lead_to_anything_but_a_refusal(data: bytes, permission: str) -> None:
+    assert decided(STORY, permission, data) == "invalid"
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+
+def taken(kind: Any, written: Any) -> Any:
+    """The value as a command takes it from JSON, or None where it is refused."""
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(written), strict=True)
+    except ValidationError:
+        return None
+
+
+@for_all(st.text(max_size=70) | st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,70}\Z"))
+def test_an_id_that_is_taken_fits_into_keys_paths_and_headers(written: str) -> None:
+    found = taken(Id, written)
+    if found is not None:
+        assert found == written
+        assert found.isascii()
+        assert 0 < len(found) <= 64
+        assert not set(found) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+@for_all(st.text(max_size=260))
+def test_a_name_that_is_taken_is_trimmed_and_can_be_stored(written: str) -> None:
+    found = taken(Name, written)
+    if found is not None:
+        assert 0 < len(found) <= 200
+        assert found in written
+        assert "\x00" not in found
+        found.encode()
+
+
+@for_all(st.emails() | st.text(max_size=30))
+def test_an_address_that_is_taken_is_ascii_with_one_at_sign(written: str) -> None:
+    found = taken(Email, written)
+    if found is not None:
+        assert found.isascii()
+        assert found.count("@") == 1
+
+
+@for_all(
+    st.decimals(allow_nan=False, places=4) | st.decimals() | st.text("0123456789.-+eE_ ", max_size=22),
+    some(sorted(MINOR_UNITS)),
+)
+def test_an_amount_that_is_taken_fits_its_currency_and_the_database(written: Decimal | str, currency: str) -> None:
+    found: Money | None = taken(Money, {"amount": str(written), "currency": currency})
+    if found is not None:
+        assert 0 <= found.decimal < Decimal(10) ** 15
+        assert found.decimal == round(found.decimal, MINOR_UNITS[currency])
+        assert Decimal(str(found.decimal)) == Decimal(str(written))
+
+
+@for_all(days)
+def test_every_day_within_the_years_is_taken_as_written(day: date) -> None:
+    assert taken(Day, day.isoformat()) == day
+
+
+@for_all(moments, st.integers(-23 * 60, 23 * 60))
+def test_every_moment_within_the_years_is_taken_whatever_its_offset(moment: datetime, minutes: int) -> None:
+    there = moment.astimezone(timezone(timedelta(minutes=minutes)))
+    found = taken(Instant, there.isoformat())
+    if 1900 < there.year < 2200:
+        assert found == moment
+        assert found.tzinfo is UTC
+
+
+@for_all(st.text(max_size=30) | st.integers() | st.floats())
+def test_nothing_else_is_taken_for_a_day_or_a_moment(written: Any) -> None:
+    assert taken(Day, written) is None
+    assert taken(Instant, written) is None
+
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+COUNTRIES = [a + b for a in LETTERS for b in LETTERS if get_cc_module((a + b).lower(), "vat")]
+
+
+@settings(max_examples=300)
+@for_all(some(COUNTRIES), st.from_regex(r"\A[A-Za-z0-9 ./-]{1,40}\Z") | st.text("0123456789", min_size=1, max_size=20))
+def test_a_tax_number_is_taken_or_refused_and_nothing_else(country: str, number: str) -> None:
+    taken(TaxId, {"country": country, "number": number})
