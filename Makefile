@@ -42,7 +42,7 @@ bench: $(READY) ## Measure this machine and write bench/results.json.
 	@$(BITCORP) bench
 
 contracts: $(READY) ## Write the published contracts in docs/ again, from the classes.
-	@$(BITCORP) contracts
+	@$(PY) -m api.contracts
 
 lock: $(READY) ## Resolve the newest allowed packages and pin them in requirements.txt.
 	@.venv/bin/uv lock --quiet --upgrade

@@ -9,21 +9,20 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from operator import attrgetter
 from typing import Any
 
 import faust
 import structlog
 import uvloop
 from faust.types import TP
-from mode import Service
 
 from agents.decision import Place
+from agents.faust_app import EXIT_FAULT, EXIT_MISCONFIGURED, RAW, App, crash_of
 from agents.kafka import KafkaLog, to_record
 from agents.lane import Lane
 from agents.log import LaneStopped, Lost
 from agents.state import PartitionState
-from agents.transport import Batch, Lease, Transport
+from agents.transport import Batch
 from topics import logs, metrics
 from topics.catalogue import COMMANDS, STATE
 from topics.provision import require, topic_id
@@ -31,9 +30,6 @@ from topics.settings import Settings
 
 logger = structlog.get_logger("worker")
 
-#: How a process ends after a fault of infrastructure or of ours: its supervisor starts another.
-EXIT_FAULT = 70
-EXIT_MISCONFIGURED = 78
 #: How long lanes may take to publish what they have decided when their partition is taken away.
 SETTLE_SECONDS = 5.0
 COMMIT_SECONDS = 1.0
@@ -70,53 +66,35 @@ class LaneTable(faust.Table):
         return found.end - 1 if found is not None and found.end else None
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        for message in map(attrgetter("message"), batch):
-            state = self.state(message.partition)
-            state.read(message.offset, message.key.decode(), message.value, message.headers or ())
+        self.recover(event.message for event in batch)
+
+    def recover(self, records: Iterable[Any]) -> None:
+        """Take records of the changelog, as Kafka's consumer or Faust gives them."""
+        for record in records:
+            self.state(record.partition).read(record.offset, record.key.decode(), record.value, record.headers or ())
 
     async def on_recovery_completed(self, active_tps: set[Any], standby_tps: set[Any]) -> None:
         await super().on_recovery_completed(active_tps, standby_tps)
         await self._on_recovered({tp.partition for tp in active_tps})
 
 
-class App(faust.App):
-    """Faust's app with our transport and a lease."""
+class LaneApp(App):
+    """The Faust app of the lanes: commands come in batches to the one agent, the changelog to the table."""
 
-    def __init__(self, settings: Settings, lease: Lease) -> None:
-        self.lease = lease
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, group_of(settings))
         self.batched = {COMMANDS.named(settings.prefix)}
+        self.changelogs = {STATE.named(settings.prefix)}
         self.fetched: asyncio.Queue[Batch] | None = None
-        super().__init__(
-            group_of(settings),
-            broker=[f"kafka://{server}" for server in settings.kafka.split(",")],
-            store="memory://",
-            datadir=str(settings.directory / "faust"),
-            topic_partitions=settings.partitions,
-            topic_allow_declare=False,
-            topic_disable_leader=True,
-            table_standby_replicas=0,
-            web_enabled=False,
-            broker_session_timeout=settings.session_seconds,
-            broker_heartbeat_interval=settings.session_seconds / 10,
-            broker_request_timeout=max(40.0, settings.session_seconds),
-            broker_rebalance_timeout=60.0,
-            broker_max_poll_interval=1e7,
-            broker_max_poll_records=1000,
-            consumer_auto_offset_reset="earliest",
-            stream_buffer_maxsize=4096,
-            stream_wait_empty=False,
-            stream_recovery_delay=0.0,
-            producer_request_timeout=15.0,
-            worker_redirect_stdouts=False,
-        )
-
-    def _new_transport(self) -> Transport:
-        return Transport(self.conf.broker_consumer, self)
+        self.table: LaneTable | None = None
 
     def take(self, batch: Batch) -> None:
-        """Called by the transport with what it fetched of a batched topic."""
         if self.fetched is not None:
             self.fetched.put_nowait(batch)
+
+    def recover(self, batch: Batch) -> None:
+        if self.table is not None:
+            self.table.recover(batch.records)
 
 
 class Worker:
@@ -129,8 +107,7 @@ class Worker:
         self._done: dict[int, int] = {}
         self._left = asyncio.Event()
         self.fault: BaseException | None = None
-        self.lease = Lease(settings.session_seconds)
-        self.app = App(settings, self.lease)
+        self.app = LaneApp(settings)
         self.log = KafkaLog(
             settings,
             group_of(settings),
@@ -142,20 +119,20 @@ class Worker:
 
     def _build(self) -> None:
         """The table and the one agent, as Faust declares them."""
-        raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
         app, prefix = self.app, self.settings.prefix
-        changelog = app.topic(STATE.named(prefix), partitions=self.settings.partitions, **raw)
-        self.table = LaneTable(
+        changelog = app.topic(STATE.named(prefix), partitions=self.settings.partitions, **RAW)
+        self.table = app.table = LaneTable(
             app,
             name="state",
             default=None,
             partitions=self.settings.partitions,
             changelog_topic=changelog,
             on_recovered=self._start_lanes,
-            **{name: kind for name, kind in raw.items() if name.endswith("type")},
+            key_type=bytes,
+            value_type=bytes,
         )
         app.tables.add(self.table)
-        app.agent(app.topic(COMMANDS.named(prefix), **raw), name="decide")(self._hand_out)
+        app.agent(app.topic(COMMANDS.named(prefix), **RAW), name="decide")(self._hand_out)
         app.on_partitions_revoked.connect(self._stop_lanes)
 
     async def _hand_out(self, stream: Any) -> Any:
@@ -189,11 +166,19 @@ class Worker:
         while True:
             await asyncio.sleep(COMMIT_SECONDS)
             await self._commit_offsets()
+            self._observe()
 
     async def _commit_offsets(self) -> None:
         done, self._done = self._done, {}
         if done:
             await self.app.consumer._commit({self._place(partition): offset for partition, offset in done.items()})
+
+    def _observe(self) -> None:
+        for partition, lane in self.lanes.items():
+            end = self.app.consumer.highwater(self._place(partition)) or 0
+            metrics.LANE_LAG.labels(partition).set(max(0, end - lane.applied - 1))
+            metrics.LANE_STATE_RECORDS.labels(partition).set(len(lane.state.records))
+            metrics.LANE_STATE_BYTES.labels(partition).set(lane.state.bytes)
 
     # -- assignment ----------------------------------------------------------------------------------------------
 
@@ -202,6 +187,7 @@ class Worker:
         await self._stop_lanes()
         self.table.forget(set(self.table.states) - partitions)
         self._generation = self.app.consumer_generation_id
+        self.app.lease.take()
         for partition in sorted(partitions):
             lane = Lane(
                 Place(self.settings.prefix, partition, self.settings.partitions),
@@ -226,6 +212,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.lanes, self._tasks, self._done = {}, {}, {}
+        self.app.lease.release()
 
     async def _run(self, lane: Lane) -> None:
         try:
@@ -242,7 +229,7 @@ class Worker:
     def _check_owned(self, partition: int) -> None:
         if self.app.consumer_generation_id != self._generation:
             raise Lost(f"partition {partition} was assigned in generation {self._generation}, which has ended")
-        if not self.lease.valid:
+        if not self.app.lease.valid:
             raise Lost("the group coordinator has not answered a heartbeat for longer than the session")
 
     def _leave(self, fault: BaseException) -> None:
@@ -259,15 +246,12 @@ class Worker:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._left.set)
         await self.log.start()
-        self.app.finalize()
-        self.app.in_worker = True
-        await self.app.start()
-        self.lease.watch()
+        await self.app.begin()
         logger.info("worker started", group=group_of(self.settings))
         committing = asyncio.create_task(self._commit_now_and_then())
         await self._until_left()
         if self.fault is not None:
-            return EXIT_FAULT
+            os._exit(EXIT_FAULT)  # at once: waiting for tasks to end could hang on what has failed
         committing.cancel()
         await asyncio.wait([asyncio.ensure_future(lane.settle()) for lane in self.lanes.values()] or [committing])
         await self._commit_offsets()
@@ -278,17 +262,12 @@ class Worker:
         return 0
 
     async def _until_left(self) -> None:
-        crashed = asyncio.create_task(_crash_of(self.app))
+        crashed = asyncio.create_task(crash_of(self.app))
         left = asyncio.create_task(self._left.wait())
         await asyncio.wait({crashed, left}, return_when=asyncio.FIRST_COMPLETED)
         if crashed.done():
             self._leave(crashed.result())
         crashed.cancel()
-
-
-async def _crash_of(app: Service) -> BaseException:
-    await app._crashed.wait()
-    return app.crash_reason or RuntimeError("Faust stopped without a reason")
 
 
 def main(settings: Settings) -> None:

@@ -117,9 +117,12 @@ class Draft:
         try:
             case = Case.of(record, read_command(record))
         except Malformed as fault:
-            self._undecodable(record, str(fault))
-            return
-        self._answer(case)
+            self._undecodable(record, "invalid", str(fault))
+        except Exception:
+            self.failures += 1
+            self._undecodable(record, "failed", traceback.format_exc())
+        else:
+            self._answer(case)
 
     def forget(self, key: str) -> None:
         """Delete a remembered command id."""
@@ -157,16 +160,18 @@ class Draft:
         self._send(Record(self.place.topic(COMMANDS), right, record.key, record.value, headers))
         self.tally["rerouted", ""] += 1
 
-    def _undecodable(self, record: Record, reason: str) -> None:
+    def _undecodable(self, record: Record, reason: str, detail: str) -> None:
         """No command, but if an id can be read its sender gets an answer."""
-        self._dead_letter(record, "invalid", reason)
-        if command := salvage(record):
-            case = Case.of(record, command)
-            stored = self.book.get(case.key)
-            if stored is not None:
-                self._answer_again(case, stored)
-            else:
-                self._answer_with(case, _refused(invalid(reason)))
+        self._dead_letter(record, reason, detail)
+        command = salvage(record)
+        if command is None:
+            return
+        case = Case.of(record, command)
+        stored = self.book.get(case.key)
+        if stored is not None:
+            self._answer_again(case, stored)
+        else:
+            self._answer_with(case, _refused(invalid(detail)) if reason == "invalid" else _broken())
 
     def _dead_letter(self, record: Record, reason: str, detail: str) -> None:
         letter = DeadLetter(record, reason, detail)
@@ -187,7 +192,7 @@ class Draft:
         except Exception:
             self.failures += 1
             self._dead_letter(case.record, "failed", traceback.format_exc())
-            self._answer_with(case, _refused(failed()) | {"status": Status.FAILED})
+            self._answer_with(case, _broken())
         else:
             self._answer_with(case, self._accepted(case, facts))
 
@@ -263,6 +268,11 @@ def _refused(refusal: Rejected) -> dict[str, Any]:
         "detail": refusal.detail,
         **({"errors": refusal.errors} if refusal.errors else {}),
     }
+
+
+def _broken() -> dict[str, Any]:
+    """What an outcome says of a command whose deciding raised."""
+    return _refused(failed()) | {"status": Status.FAILED}
 
 
 def remembered(fingerprint: str, timestamp: int, said: Mapping[str, Any]) -> bytes:

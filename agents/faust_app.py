@@ -1,11 +1,12 @@
 """What our Faust workers have in common: the app's settings, records of messages, and how a process ends."""
 
+from collections.abc import Collection
 from typing import Any
 
 import faust
 from mode import Service
 
-from agents.transport import Lease, Transport
+from agents.transport import Batch, Lease, Transport
 from topics.cloudevents import Record
 from topics.settings import Settings
 
@@ -21,6 +22,11 @@ class App(faust.App):
     """Faust's app with our transport, a lease, and settings that leave correctness to us."""
 
     transport_class: type[Transport] = Transport
+
+    #: Topics whose partitions are fetched in batches: given to `take` where they are read, to `recover` where they
+    #: are changelogs.
+    batched: Collection[str] = ()
+    changelogs: Collection[str] = ()
 
     def __init__(self, settings: Settings, group: str) -> None:
         self.lease = Lease(settings.session_seconds)
@@ -49,6 +55,12 @@ class App(faust.App):
             producer_request_timeout=15.0,
             worker_redirect_stdouts=False,
         )
+
+    def take(self, batch: Batch) -> None:
+        """What was fetched of a batched topic."""
+
+    def recover(self, batch: Batch) -> None:
+        """What was fetched of a changelog."""
 
     def _new_transport(self) -> Transport:
         return self.transport_class(self.conf.broker_consumer, self)

@@ -79,6 +79,11 @@ class InFlight:
     published: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     task: "asyncio.Task[None] | None" = None
 
+    @property
+    def settled(self) -> bool:
+        """Whether all that it sends is known to be published."""
+        return self.published.done() and self.published.exception() is None
+
 
 class Lane:
     """Serves one partition until it is stopped; `run` returns only by raising.
@@ -93,7 +98,7 @@ class Lane:
         log: Log,
         decided: Callable[[int], None],
         *,
-        group_commands: int = 500,
+        group_commands: int = 100,
         check_seconds: float = 900.0,
         failures_before_stop: int = 20,
         retry_seconds: float = 30.0,
@@ -132,12 +137,16 @@ class Lane:
                 self.serving = False
                 await self._drop_in_flight()
 
+    @property
+    def applied(self) -> int:
+        """Offset of the last command whose decision is written."""
+        return self._head.applied
+
     async def settle(self) -> None:
         """Decide nothing more, and wait until all that was decided is published; the inbox keeps the rest."""
         self._closing = True
-        while self._in_flight:
-            await asyncio.wait([each.task for each in self._in_flight if each.task])
-            self._forget_settled()
+        while busy := [each.task for each in self._in_flight if each.task and not each.task.done()]:
+            await asyncio.wait(busy)
 
     async def _drop_in_flight(self) -> None:
         """Nothing of these commits counts unless a valid head says so; their commands are decided again."""
@@ -145,7 +154,7 @@ class Lane:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self.inbox.put_back([r for each in self._in_flight if not each.published.done() for r in each.commit.records])
+        self.inbox.put_back([r for each in self._in_flight if not each.settled for r in each.commit.records])
         self._in_flight.clear()
         self.inbox.clear_fault()
 
@@ -158,8 +167,9 @@ class Lane:
         """
         began = time.perf_counter()
         self._log.check_owned(self.partition)
-        await self._log.read(self.state)
+        # In this order: a former owner may still write and publish, and must not seem to be ahead of the head.
         around = await self._log.surroundings(self.partition)
+        await self._log.read(self.state)
         self._head = self._recovered_head(around)
         self._check_fit(around)
         await self._log.publish([unpack(packed) for packed in self._head.outbox])
@@ -287,8 +297,8 @@ class Lane:
         future.result()
 
     def _forget_settled(self) -> None:
-        while self._in_flight and self._in_flight[0].published.done():
-            self._in_flight.popleft().published.exception()
+        while self._in_flight and self._in_flight[0].settled:
+            self._in_flight.popleft()
 
     def _decide(self, last: InFlight | None) -> Commit:
         head = last.commit.head if last and not last.written.done() else self._head
@@ -332,8 +342,8 @@ class Lane:
         try:
             await self._write(current, previous)
             current.written.set_result(None)
-            if previous is not None and not previous.published.done():
-                await asyncio.shield(previous.published)
+            if previous is not None:
+                await self._wait(previous.published)
             # A death here loses nothing: the head that was written holds all of this, and whoever takes over
             # publishes it again with the same ids and positions.
             await self._log.publish(current.commit.sends)
@@ -355,7 +365,7 @@ class Lane:
         commit = current.commit
         if commit.head.applied == self._head.applied and not commit.changes:
             return
-        carried = previous.commit.packed if previous is not None and not previous.published.done() else []
+        carried = previous.commit.packed if previous is not None and not previous.settled else []
         head = replace(commit.head, digest=self.state.digest_with(commit.changes), outbox=(*carried, *commit.packed))
         await self._append([StateRecord(key, value) for key, value in commit.changes.items()], head)
         self._head = replace(head, outbox=())

@@ -17,11 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from topics import metrics
 from topics.catalogue import EVENTS
-from topics.cloudevents import Malformed, Record
+from topics.cloudevents import Record
 from topics.messages import read_event, read_outcome
 from views import checkpoints
 from views.checkpoints import Checkpoint, CheckpointMoved
-from views.projecting import Entry, PositionGap, apply
+from views.projecting import Entry, PositionGap, apply, start_at
 from views.view import Group
 
 logger = structlog.get_logger("views")
@@ -161,13 +161,13 @@ class Projector:
             found.append(self._inbox.get_nowait())
         return found
 
-    async def _decoded(self, deliveries: Sequence[Any]) -> tuple[list[Entry], Malformed | None]:
+    async def _decoded(self, deliveries: Sequence[Any]) -> tuple[list[Entry], Exception | None]:
         """Entries up to the first that cannot be read, and what is wrong with that."""
         entries: list[Entry] = []
         for delivery in deliveries:
             try:
                 entries.append(entry_of(self.group, self._source.record(delivery)))
-            except Malformed as unread:
+            except (ValueError, KeyError) as unread:  # an unknown event is one of them
                 return entries, unread
             if len(entries) % TURN == 0:
                 await asyncio.sleep(0)
@@ -189,9 +189,7 @@ class Projector:
 
     async def _past_expired(self, connection: AsyncConnection, at: Checkpoint, first: Entry) -> Checkpoint:
         """The topic has forgotten what was never read; what it still has goes on from there."""
-        new = Checkpoint(max(at.position, first.position - 1), first.offset)
-        async with connection.begin():
-            await checkpoints.move(connection, self.group.name, self.partition, at, new)
+        new = await start_at(connection, self.group, self.partition, first, at)
         self._expired = False
         if new.position > at.position:
             self._log.warning("records expired unread", first=at.position + 1, last=new.position)

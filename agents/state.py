@@ -55,6 +55,7 @@ class PartitionState:
         self.voided: set[str] = set()
         self.end = 0
         self.digest = 0
+        self.bytes = 0
 
     def read(self, offset: int, key: str, value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> None:
         """Take a record of the log; one that was taken before is ignored."""
@@ -89,10 +90,10 @@ class PartitionState:
         return sorted(key for key in self.voided if not is_head(key))
 
     def _put(self, key: str, value: bytes | None) -> None:
-        if value is None:
-            self.records.pop(key, None)
-        else:
+        before = self.records.pop(key, None) if value is None else self.records.get(key)
+        if value is not None:
             self.records[key] = value
+        self.bytes += len(value or b"") - len(before or b"")
 
 
 def _fingerprint(key: str, value: bytes | None) -> int:

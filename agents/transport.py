@@ -1,8 +1,8 @@
 """Faust's Kafka transport with two changes, each pinned by a test in tests/agents/test_faust_facts.py.
 
 1. Batches: Faust makes an event, two tasks and a queue entry of every message. We put what was fetched of a partition
-   into the agent's channel as one `Batch`; changelog records go Faust's own way. It is right for agents that pull from
-   their channel, drop what an earlier generation fetched and commit offsets themselves.
+   into the agent's channel as one `Batch`. It is right for agents that pull from their channel, drop what an earlier
+   generation fetched and commit offsets themselves. Changelogs are recovered in batches too.
 2. A lease: the last successful heartbeat is noted, so that a worker cut off from its coordinator, which Faust and
    aiokafka would let go on for ever, can leave.
 """
@@ -24,23 +24,36 @@ EXIT_LEASE_LOST = 71
 
 
 class Lease:
-    """How long ago the group coordinator last answered a heartbeat, by a clock that runs on while we are paused."""
+    """How long ago the group coordinator last answered, by a clock that runs on while the process is paused.
+
+    It is held from an assignment to its end: in between, a rebalance may take longer than the session.
+    """
 
     def __init__(self, seconds: float, clock: Callable[[], float] | None = None) -> None:
         self.seconds = seconds
         self._clock = clock or _boot_time
         self._renewed: float | None = None
 
+    def take(self) -> None:
+        """Partitions have been assigned."""
+        self._renewed = self._clock()
+
+    def release(self) -> None:
+        """Nothing is assigned any more."""
+        self._renewed = None
+
     def renew(self, asked_at: float) -> None:
         """A heartbeat that was sent at `asked_at` has been answered."""
-        self._renewed = max(asked_at, self._renewed or asked_at)
+        if self._renewed is not None:
+            self._renewed = max(asked_at, self._renewed)
 
     def now(self) -> float:
         return self._clock()
 
     @property
     def valid(self) -> bool:
-        return self._renewed is None or self._clock() - self._renewed < self.seconds
+        renewed = self._renewed
+        return renewed is None or self._clock() - renewed < self.seconds
 
     def watch(self) -> None:
         """End the process as soon as the lease has run out; a thread, since the event loop may be what hangs."""
@@ -93,7 +106,7 @@ class Batch(NamedTuple):
 
 
 class Consumer(driver.Consumer):
-    """Faust's consumer, giving the partitions of `app.batched` to the app in batches."""
+    """Faust's consumer, giving what is fetched of `app.batched` and `app.changelogs` to the app in batches."""
 
     def _new_consumer_thread(self) -> Any:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -119,14 +132,18 @@ class Consumer(driver.Consumer):
                 return
             if active is not None and place not in active and place not in self._buffered_partitions:
                 continue
+            batch = Batch(place.partition, records, generation)
             if place.topic in self.app.batched:
                 self._read_offset[place] = records[-1].offset
-                self.app.take(Batch(place.partition, records, generation))
+                self.app.take(batch)
+            elif place.topic in self.app.changelogs:
+                self.app.recover(batch)
+                await self._pass_on(place, records[-1:])  # Faust's recovery counts offsets, and needs but the last
             else:
                 await self._pass_on(place, records)
 
     async def _pass_on(self, place: Any, records: Sequence[Any]) -> None:
-        """Faust's own way, for changelogs."""
+        """Faust's own way."""
         for record in records:
             read = self._read_offset[place]
             if read is None or record.offset >= read:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from api import headers
 from api.answers import answered
-from api.door import ROOT, Door
+from api.door import REQUEST_ID, ROOT, TRACEPARENT, Door
 from api.outcomes import Follower
 from api.problems import (
     Problem,
@@ -85,7 +85,7 @@ class Commands:
         command = message(rule, principal, request, body)
         structlog.contextvars.bind_contextvars(command=str(command.id), company=command.company_id)
         wish = headers.preference(request.headers, self.door.settings.wait_limit)
-        outcome = await self._outcome(command, wish.wait)
+        outcome = await self._outcome(command, wish.wait or 0)
         location = command_path(command.company_id, command.id, principal)
         if outcome is None:
             return pending(command, location, wish.headers)
@@ -140,8 +140,8 @@ def message(rule: Rule[Any], principal: Principal, request: web.Request, body: d
         data=data,
         source=SOURCE,
         expected_version=headers.expected_version(request.headers),
-        correlation_id=request["request_id"],
-        traceparent=request["traceparent"],
+        correlation_id=request[REQUEST_ID],
+        traceparent=request[TRACEPARENT],
     )
 
 

@@ -35,7 +35,6 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         """Nothing is opened yet."""
-        self._settings = settings
         self._pool: AsyncEngine = read_engine(settings.database.get_secret_value())
 
     async def stop(self) -> None:
@@ -55,9 +54,9 @@ class Database:
         async with reading(self._pool, company_id) as reader:
             return await work(reader)
 
-    async def reached(self, groups: frozenset[str], partition: int, position: int) -> None:
-        """Return when every view group has come to the position. Raises the problem `views-behind` after a while."""
-        deadline = time.monotonic() + self._settings.wait_limit
+    async def reached(self, groups: frozenset[str], partition: int, position: int, patience: float) -> None:
+        """Return when every view group has come to the position. Raises the problem `views-behind` when it is over."""
+        deadline = time.monotonic() + patience
         pause = FIRST_PAUSE
         while (behind := await self._behind(groups, partition, position)) and time.monotonic() < deadline:
             await asyncio.sleep(pause)

@@ -26,6 +26,8 @@ from topics.settings import Settings
 ROOT = "/api/v1"
 JSON = "application/json"
 BODY_SECONDS = 20.0
+REQUEST_ID = web.RequestKey("request_id", str)
+TRACEPARENT = web.RequestKey("traceparent", str)
 
 
 @dataclass(frozen=True)

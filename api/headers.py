@@ -50,9 +50,9 @@ def command_id(headers: Headers, scope: str) -> UUID:
 
 @dataclass(frozen=True)
 class Preference:
-    """What `Prefer` asks of the answer: at most `wait` seconds of patience, none by default."""
+    """What `Prefer` asks of the answer: at most `wait` seconds of patience; None where it does not say."""
 
-    wait: float = 0
+    wait: int | None = None
     applied: tuple[str, ...] = ()
 
     @property
@@ -69,7 +69,7 @@ def preference(headers: Headers, longest: float) -> Preference:
     seconds = stated.get("wait", "")
     wait = min(int(seconds), int(longest)) if re.fullmatch(r"[0-9]{1,9}", seconds) else None
     applied = [f"wait={wait}"] if wait is not None else []
-    return Preference(wait or 0, (*applied, *(["respond-async"] if "respond-async" in stated else [])))
+    return Preference(wait, (*applied, *(["respond-async"] if "respond-async" in stated else [])))
 
 
 def expected_version(headers: Headers) -> int | None:

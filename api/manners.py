@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 
 from api import headers
+from api.door import REQUEST_ID, TRACEPARENT
 from api.problems import (
     Problem,
     answer,
@@ -44,11 +45,11 @@ class Manners:
 
     @web.middleware
     async def around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        request["request_id"] = headers.request_id(request.headers)
-        request["traceparent"] = headers.traceparent(request.headers)
+        request[REQUEST_ID] = headers.request_id(request.headers)
+        request[TRACEPARENT] = headers.traceparent(request.headers)
         started = time.perf_counter()
-        trace = request["traceparent"].split("-")[1]
-        with structlog.contextvars.bound_contextvars(request=request["request_id"], trace=trace):
+        trace = request[TRACEPARENT].split("-")[1]
+        with structlog.contextvars.bound_contextvars(request=request[REQUEST_ID], trace=trace):
             response = await self._answered(request, handler)
             self._record(request, response, time.perf_counter() - started)
         compress(request, response)
@@ -70,7 +71,7 @@ class Manners:
             return self._problem(request, internal_error())
 
     def _problem(self, request: web.Request, problem: Problem) -> web.Response:
-        ids = {"request_id": request["request_id"], "traceparent": request["traceparent"]}
+        ids = {"request_id": request[REQUEST_ID], "traceparent": request[TRACEPARENT]}
         return answer(problem, problem.body(request.path, self._base) | ids)
 
     def _record(self, request: web.Request, response: web.StreamResponse, seconds: float) -> None:
@@ -85,8 +86,8 @@ class Manners:
         for name, value in security_headers(self._base).items():
             response.headers.setdefault(name, value)
         with suppress(KeyError):
-            response.headers["X-Request-Id"] = request["request_id"]
-            response.headers["traceparent"] = request["traceparent"]
+            response.headers["X-Request-Id"] = request[REQUEST_ID]
+            response.headers["traceparent"] = request[TRACEPARENT]
         response.headers.popall("Server", None)
 
 

@@ -20,6 +20,7 @@ from api.problems import Problem, bad_parameters, command_unknown, not_found
 from api.spreadsheet import CSV, table
 from api.tokens import Principal
 from topics.catalogue import EVENTS
+from topics.metrics import API_WAITERS
 from views import GROUPS, RESOURCES
 from views.outcomes import OUTCOMES, OutcomeItem
 from views.reading import Reader
@@ -133,8 +134,12 @@ class Queries:
     async def wait(self, resource: Resource[Any], request: web.Request) -> None:
         """Until the views that the route uses have come to the position that the `Consistency` header names."""
         wanted = headers.position(request.headers)
-        if wanted is not None and (groups := groups_of(resource)):
-            await self.database.reached(groups, *wanted)
+        if wanted is None or not (groups := groups_of(resource)):
+            return
+        longest = self.door.settings.wait_limit
+        patience = headers.preference(request.headers, longest).wait
+        with API_WAITERS.track_inprogress():
+            await self.database.reached(groups, *wanted, longest if patience is None else patience)
 
 
 def parent_of(resource: Resource[Any]) -> Resource[Any] | None:

@@ -164,12 +164,14 @@ def encode_event(event: Event) -> bytes:
 
 
 def encode_aggregate(decider: Decider[Any], versioned: Versioned) -> bytes:
-    """`<state version> <aggregate version> <state as JSON>`."""
+    """`<state version> <aggregate version> <state as JSON>`, without what has its default: a default of a state changes
+    with a new `state_version` alone."""
     state = versioned.state.model_dump_json(exclude_defaults=True).encode()
     return b"%d %d %s" % (decider.state_version, versioned.version, state)
 
 
 def decode_aggregate(decider: Decider[Any], record: bytes) -> Versioned:
+    """What `encode_aggregate` stored; fields that this build does not know are left out."""
     _, version, state = record.split(b" ", 2)
     return Versioned(int(version), type(decider.initial).model_validate_json(state))
 

@@ -76,13 +76,17 @@ def explain(fault: Exception) -> str | None:
 
 def _told() -> tuple[type[Exception], ...]:
     """Exceptions whose text was written for the user."""
+    from agents.rebuild import LogTooShort
     from api.tokens import NoSigningKey
     from ops.embedded import EmbeddedError
     from ops.errors import Fault
     from topics.provision import TopicsDiffer
     from topics.publisher import TooLarge, Unavailable
+    from views.migrate import SchemaDiffers
+    from views.rebuild import RebuildUnderWay, TablesBusy
 
-    return Fault, EmbeddedError, TopicsDiffer, Unavailable, TooLarge, NoSigningKey
+    ours = (Fault, EmbeddedError, NoSigningKey)
+    return *ours, TopicsDiffer, Unavailable, TooLarge, SchemaDiffers, RebuildUnderWay, TablesBusy, LogTooShort
 
 
 def _wrong_settings(fault: ValidationError) -> str:

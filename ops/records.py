@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ops.errors import Fault
+from topics import cloudevents
 from topics.cloudevents import Record
 from topics.settings import Settings
 
@@ -40,6 +41,7 @@ def consumer(settings: Settings) -> Iterator[Consumer]:
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
             "fetch.message.max.bytes": 9 * 1024 * 1024,
+            "fetch.wait.max.ms": 10,
         },
         logger=QUIET,
     )
@@ -93,6 +95,11 @@ def tails(reader: Consumer, topic: str, count: int = 1) -> dict[int, list[Record
     for record in read_several(reader, topic, {p: (max(b.first, b.end - count), b.end) for p, b in kept.items()}):
         found.setdefault(record.partition, []).append(record)
     return found
+
+
+def last_positions(reader: Consumer, topic: str) -> dict[int, int]:
+    """The last position of each partition that has one, in a topic of events or outcomes."""
+    return {p: int(cloudevents.read(found[-1]).attributes["sequence"]) for p, found in tails(reader, topic).items()}
 
 
 def read_all(settings: Settings, topic: str) -> Iterator[Record]:

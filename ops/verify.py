@@ -10,9 +10,8 @@ from typing import Any
 
 from rich.text import Text
 
-from ops.audit.answers import Rerouted
 from ops.audit.findings import Check, Findings
-from ops.audit.partition import audit_partition
+from ops.audit.partition import audit_on_kafka, together
 from ops.audit.quiet import wait_until_quiet
 from ops.audit.views import audit_views
 from ops.console import AsJson, err, out, plain, progress, say, table, write_json
@@ -77,19 +76,12 @@ def _audit_all(
 ) -> None:
     commands_id = topic_id(settings, COMMANDS.named(settings.prefix))
     views = pool.submit(_views, settings)
-    parts = [pool.submit(audit_partition, settings, partition, count, commands_id) for partition in range(count)]
+    parts = [pool.submit(audit_on_kafka, settings, partition, count, commands_id) for partition in range(count)]
     waiting: list[Future[Any]] = [views, *parts]
     for _ in as_completed(waiting):
         done(1)
     findings.add(views.result())
-    rerouted = Rerouted()
-    for part in parts:
-        found, its = part.result()
-        findings.add(found)
-        rerouted.sent |= its.sent
-        rerouted.seen |= its.seen
-    for partition, offset in sorted(rerouted.sent - rerouted.seen):
-        findings.fault(Check.REROUTED, f"the command at {partition}, offset {offset} never reached its own partition")
+    findings.add(together(part.result() for part in parts))
 
 
 def _views(settings: Settings) -> Findings:

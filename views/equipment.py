@@ -41,7 +41,7 @@ from domain.record import Recorded
 from views.categories import table as categories
 from views.companies import table as companies
 from views.items import Named, Price, Version, amount_of, currency_of, price
-from views.maintenance import OPEN_STATES, JobState
+from views.maintenance import IS_OPEN, JobState
 from views.maintenance import table as jobs
 from views.reading import Reader
 from views.resource import Filter, ItemModel, Resource, Search, Sort
@@ -122,9 +122,7 @@ ASSIGNED = updating(table, "assignee_kind", "assignee_id", "assigned_at", "expec
 RETIRED = updating(table, "retired_on", "retired_by", "retirement_reason")
 JOBS_CHANGED = updating(
     table,
-    next_due_on=select(func.min(jobs.c.scheduled_on))
-    .where(_of_machine, jobs.c.state.in_(OPEN_STATES))
-    .scalar_subquery(),
+    next_due_on=select(func.min(jobs.c.scheduled_on)).where(_of_machine, IS_OPEN).scalar_subquery(),
     in_maintenance=exists().where(_of_machine, jobs.c.state == JobState.STARTED.value),
     last_maintained_on=select(func.max(jobs.c.completed_on)).where(_of_machine).scalar_subquery(),
 )

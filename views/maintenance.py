@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
-from sqlalchemy import Column, Date, Index, Integer, Numeric, Table, Text, and_, column, func, select
+from sqlalchemy import Column, Date, Index, Integer, Numeric, Table, Text, and_, column, func, or_, select
 from sqlalchemy import table as named_table
 from sqlalchemy.engine import RowMapping
 
@@ -28,8 +28,6 @@ class JobState(StrEnum):
     DONE = "DONE"
     CANCELLED = "CANCELLED"
 
-
-OPEN_STATES = (JobState.OPEN.value, JobState.STARTED.value)
 
 table = Table(
     "maintenance_jobs",
@@ -54,6 +52,8 @@ table = Table(
     Column("cancellation_reason", Text),
     *revision(),
 )
+
+IS_OPEN = or_(table.c.state == JobState.OPEN.value, table.c.state == JobState.STARTED.value)
 
 #: Work that was recorded without being scheduled stands on the day it was done.
 DAY = func.coalesce(table.c.scheduled_on, table.c.completed_on)

@@ -51,6 +51,16 @@ async def apply(
     return new
 
 
+async def start_at(
+    connection: AsyncConnection, group: Group, partition: int, first: Entry, at: Checkpoint
+) -> Checkpoint:
+    """Move the checkpoint to just before the first entry that the topic still has; gives the new one."""
+    new = Checkpoint(max(at.position, first.position - 1), first.offset)
+    async with connection.begin():
+        await move(connection, group.name, partition, at, new)
+    return new
+
+
 def beyond(entries: Iterable[Entry], position: int) -> list[Entry]:
     """The entries after `position`, each once. Raises PositionGap where one is missing."""
     fresh = []

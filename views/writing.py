@@ -47,8 +47,14 @@ class Statement:
         """Names of the values in the order of the statement's `$1`, `$2`, ...; a key's bind has an underscore more."""
         return tuple(name.removeprefix("_") for name in self._compiled(SCHEMA).positiontup or ())
 
+    @cached_property
+    def _fixed(self) -> dict[str, Any]:
+        """Values that are always the same: constants within the statement, and `blank`."""
+        binds = self._compiled(SCHEMA).binds
+        return {name: bind.value for name, bind in binds.items() if bind.value is not None} | self._blank
+
     def change(self, **values: Any) -> Change:
-        given = self._blank | values
+        given = self._fixed | values
         return Change(self, tuple(map(given.get, self._order)))
 
     def __call__(self, fact: Recorded, **values: Any) -> Change:

@@ -1,6 +1,7 @@
-"""All checks of one partition of the topics."""
+"""All checks of one partition of the topics, and what only all partitions together tell."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from confluent_kafka import Consumer
 
@@ -14,29 +15,66 @@ from topics.cloudevents import Record
 from topics.settings import Settings
 
 
-def audit_partition(settings: Settings, partition: int, partitions: int, topic_id: str) -> tuple[Findings, Rerouted]:
-    """Read the partition in all topics; `topic_id` is that of the commands topic."""
+class Source(Protocol):
+    """One partition of all topics."""
+
+    def first(self, topic: Topic) -> int:
+        """The first offset that is kept."""
+
+    def records(self, topic: Topic) -> Iterable[Record]:
+        """All that is kept, in order."""
+
+
+def audit_partition(
+    source: Source, partition: int, partitions: int, commands_topic_id: str
+) -> tuple[Findings, Rerouted]:
+    """Every check that this partition's topics suffice for."""
     findings = Findings()
-    with consumer(settings) as reader:
-
-        def records(topic: Topic) -> Iterator[Record]:
-            return _records(reader, settings, topic, partition)
-
-        if bounds(reader, EVENTS.named(settings.prefix), partition).first > 0:
-            findings.fault(Check.EVENT_POSITIONS, f"partition {partition} of the journal has lost its beginning")
-        fold = audit_journal(records(EVENTS), partition, partitions, findings)
-        whole = bounds(reader, OUTCOMES.named(settings.prefix), partition).first == 0
-        answers = audit_outcomes(records(OUTCOMES), whole, fold, findings)
-        audit_dead_letters(records(DEAD_LETTERS), answers, findings)
-        live = live_records(records(STATE))
-        head = head_of(partition, live)
-        applied = head.applied if head else -1
-        rerouted = audit_commands(records(COMMANDS), partition, partitions, applied, answers, findings)
-        audit_state(partition, live, fold, answers, topic_id, findings)
+    if source.first(EVENTS) > 0:
+        findings.fault(Check.EVENT_POSITIONS, f"partition {partition} of the journal has lost its beginning")
+    fold = audit_journal(source.records(EVENTS), partition, partitions, findings)
+    answers = audit_outcomes(source.records(OUTCOMES), source.first(OUTCOMES) == 0, fold, findings)
+    audit_dead_letters(source.records(DEAD_LETTERS), answers, findings)
+    live = live_records(source.records(STATE))
+    head = head_of(partition, live)
+    applied = head.applied if head else -1
+    rerouted = audit_commands(source.records(COMMANDS), partition, partitions, applied, answers, findings)
+    audit_state(partition, live, fold, answers, commands_topic_id, findings)
     return findings, rerouted
 
 
-def _records(reader: Consumer, settings: Settings, topic: Topic, partition: int) -> Iterator[Record]:
-    name = topic.named(settings.prefix)
-    kept = bounds(reader, name, partition)
-    return read(reader, name, partition, kept.first, kept.end)
+def together(parts: Iterable[tuple[Findings, Rerouted]]) -> Findings:
+    """The findings of all partitions, with the way of the mis-keyed commands from one to the other."""
+    findings, rerouted = Findings(), Rerouted()
+    for found, its in parts:
+        findings.add(found)
+        rerouted.sent |= its.sent
+        rerouted.seen |= its.seen
+    for partition, offset in sorted(rerouted.sent - rerouted.seen):
+        findings.fault(Check.REROUTED, f"the command at {partition}, offset {offset} never reached its own partition")
+    return findings
+
+
+class OnKafka:
+    """A partition as it lies on the broker."""
+
+    def __init__(self, reader: Consumer, prefix: str, partition: int) -> None:
+        self._reader = reader
+        self._prefix = prefix
+        self._partition = partition
+
+    def first(self, topic: Topic) -> int:
+        return bounds(self._reader, topic.named(self._prefix), self._partition).first
+
+    def records(self, topic: Topic) -> Iterator[Record]:
+        name = topic.named(self._prefix)
+        kept = bounds(self._reader, name, self._partition)
+        return read(self._reader, name, self._partition, kept.first, kept.end)
+
+
+def audit_on_kafka(
+    settings: Settings, partition: int, partitions: int, commands_topic_id: str
+) -> tuple[Findings, Rerouted]:
+    """The same with a consumer of its own, for a process or a thread."""
+    with consumer(settings) as reader:
+        return audit_partition(OnKafka(reader, settings.prefix, partition), partition, partitions, commands_topic_id)

@@ -9,12 +9,11 @@ from confluent_kafka import Consumer
 
 from agents.state import Head
 from ops.audit.state import head_of, live_records
-from ops.records import bounds, consumer, partitions, tails
+from ops.records import bounds, consumer, last_positions, partitions, tails
+from ops.views import positions
 from topics.catalogue import COMMANDS, EVENTS, OUTCOMES, STATE
-from topics.cloudevents import read
 from topics.settings import Settings
 from views import GROUPS
-from views.tables import SCHEMA
 
 LOOK_SECONDS = 0.3
 #: Records read from a changelog's end to find its last head; more where void ones lie on it.
@@ -28,18 +27,14 @@ def wait_until_quiet(settings: Settings, seconds: float) -> tuple[list[str], lis
     deadline = time.monotonic() + seconds
     with consumer(settings) as reader:
         while True:
-            events = _last_positions(reader, EVENTS.named(settings.prefix))
-            outcomes = _last_positions(reader, OUTCOMES.named(settings.prefix))
+            events = last_positions(reader, EVENTS.named(settings.prefix))
+            outcomes = last_positions(reader, OUTCOMES.named(settings.prefix))
             lanes = list(_undecided(reader, settings, events, outcomes))
             folded = asyncio.run(_checkpoints(settings))
             views = list(_unfolded(folded, {EVENTS.name: events, OUTCOMES.name: outcomes}))
             if not (lanes or views) or time.monotonic() > deadline:
                 return lanes, views
             time.sleep(LOOK_SECONDS)
-
-
-def _last_positions(reader: Consumer, topic: str) -> Positions:
-    return {p: int(read(records[-1]).attributes["sequence"]) for p, records in tails(reader, topic).items()}
 
 
 def _undecided(reader: Consumer, settings: Settings, events: Positions, outcomes: Positions) -> Iterator[str]:
@@ -71,11 +66,9 @@ def _heads(reader: Consumer, topic: str) -> dict[int, Head]:
 
 
 async def _checkpoints(settings: Settings) -> dict[tuple[str, int], int]:
-    """(view group, partition) -> position."""
     connection = await asyncpg.connect(settings.database.get_secret_value(), timeout=10)
     try:
-        rows = await connection.fetch(f"SELECT view_group, partition, position FROM {SCHEMA}.view_checkpoint")  # noqa: S608
-        return {(row["view_group"], row["partition"]): row["position"] for row in rows}
+        return await positions(connection)
     finally:
         await connection.close()
 

@@ -454,12 +454,12 @@ class Simulation:
         await self._send_orders()
         await asyncio.sleep(self.chance.uniform(0, 60))
         self.calm = True
-        await asyncio.gather(*reigns)
         try:
             await asyncio.wait_for(self._all_done(), 4 * 3600)
         except TimeoutError:
             self.violations.append("stuck: not all commands were acknowledged in four hours without faults")
-        cleaning.cancel()
+        for task in (cleaning, *reigns):
+            task.cancel()
         for partition in range(PARTITIONS):
             self.violations += judge(self._run_of(partition))
 
@@ -508,12 +508,9 @@ class Simulation:
             if self.calm:
                 break
             process = await self._succeed(process)
-        while not self.calm:
-            await self._wait_for_end(process, 1.0)
-            if not process.alive:
-                process = await self._succeed(process)
-        if not process.alive or process.ended.is_set():
-            self._take_office(partition)
+        while True:
+            await process.ended.wait()
+            process = self._take_office(partition)
 
     async def _wait_for_end(self, process: Process, seconds: float) -> None:
         with suppress(TimeoutError):

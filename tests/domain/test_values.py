@@ -8,75 +8,9 @@ import pytest
 from stdnum.util import get_cc_module
 
 from domain import RULES
-from domain.decider import Rule
 from domain.model import Command, Money, TaxId
-from tests.domain.acme import ACME, ADA, EXCAVATOR, LENT, OPERATOR, scheduled
-from tests.domain.scenario import Story, given
-
-MONEY = {"amount": "120.50", "currency": "PEN"}
-DONE = {
-    "completed_by": "tess",
-    "performed_at": "2026-11-22T10:00:00Z",
-    "labour_minutes": 90,
-    "cost": MONEY,
-    "notes": "",
-}
-
-#: Every command with every field filled.
-FULL: dict[str, dict[str, Any]] = {
-    "company.create": {
-        "company_id": "acme",
-        "name": "Acme Mining",
-        "time_zone": "America/Lima",
-        "currency": "PEN",
-        "admin": {"user_id": "ada", "name": "Ada Quispe", "email": "ada@acme.example"},
-        "tax_id": {"country": "PE", "number": "20512333797"},
-    },
-    "company.update-maintenance-policy": {
-        "company_id": "acme",
-        "policy": {
-            "minimum_notice_days": 3,
-            "maximum_open_jobs": 5,
-            "types_for_managers": ["CALIBRATION"],
-            "intervals": [{"category_id": "excavators", "days": 90}],
-        },
-    },
-    "company.suspend": {"company_id": "acme", "reason": "unpaid"},
-    "company.reactivate": {"company_id": "acme"},
-    "user.add": {"user_id": "nina", "name": "Nina Soto", "email": "nina@acme.example", "roles": ["viewer"]},
-    "category.define": {"category_id": "cranes", "name": "Cranes"},
-    "equipment.create": {
-        "equipment_id": "ex-8",
-        "name": "Excavator 8",
-        "serial_number": "EQ-2024-EX-000008",
-        "category_id": "excavators",
-        "manufacturer": "Caterpillar",
-        "model": "320 GC",
-        "manufacturer_serial": "CAT0320GCXYZ00123",
-        "purchased_on": "2024-02-01",
-        "in_service_on": "2024-03-01",
-        "purchase_price": MONEY,
-    },
-    "equipment.rename": {"equipment_id": "ex-7", "name": "Digger"},
-    "equipment.schedule-maintenance": {
-        "equipment_id": "ex-7",
-        "job_id": "belts",
-        "maintenance_type": "PREVENTIVE",
-        "scheduled_date": "2026-12-01",
-        "technician_id": "tess",
-        "notes": "left and right",
-    },
-    "equipment.start-maintenance": {"equipment_id": "ex-7", "job_id": "oil"},
-    "equipment.complete-maintenance": {"equipment_id": "ex-7", "job_id": "oil"} | DONE,
-    "equipment.record-maintenance": {"equipment_id": "ex-7", "job_id": "old", "maintenance_type": "CORRECTIVE"} | DONE,
-    "equipment.assign": {
-        "equipment_id": "ex-7",
-        "assignee": {"kind": "user", "id": "tess"},
-        "expected_return": "2026-12-24",
-    },
-    "equipment.return": {"equipment_id": "ex-7", "notes": "clean"},
-    "equipment.retire": {"equipment_id": "ex-7", "reason": "worn out"},
-}
+from tests.domain.acme import OPERATOR
+from tests.domain.samples import EMPTY, FULL, STORY, about, rule, sent, story_for
 
 #: JSON that no field of any command takes.
 POISON = [
@@ -148,17 +82,6 @@ OF_FIELD = {
     "kind": ['"robot"', '"User"'],
     "name": ['""', '"   "', '"two\\nlines"', '"' + "x" * 201 + '"'],
 }
-STORY = given(ACME, EXCAVATOR, scheduled())
-EMPTY = given()
-STORIES = {
-    "company.create": EMPTY,
-    "equipment.assign": given(ACME, EXCAVATOR),
-    "equipment.return": given(ACME, EXCAVATOR, LENT),
-}
-
-
-def rule(permission: str) -> Rule[Any]:
-    return next(rule for rule in RULES.values() if rule.permission == permission)
 
 
 def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -180,11 +103,6 @@ def planted(sample: dict[str, Any], path: tuple[str | int, ...], poison: str) ->
     return json.dumps(copy).replace('"@poison@"', poison).encode()
 
 
-def story_for(permission: str) -> tuple[Story, str]:
-    """A past in which the sample is right, and who may send it."""
-    return STORIES.get(permission, STORY), OPERATOR if rule(permission).operators else ADA
-
-
 PLACES = [(permission, path) for permission, sample in FULL.items() for path in leaves(sample)]
 
 
@@ -197,9 +115,7 @@ def test_every_command_has_a_full_sample() -> None:
 
 @pytest.mark.parametrize("permission", sorted(FULL))
 def test_the_samples_are_accepted(permission: str) -> None:
-    story, actor = story_for(permission)
-    command = rule(permission).command.model_validate_json(json.dumps(FULL[permission]))
-    assert story.when(command, by=actor).code is None
+    assert sent(permission).facts
 
 
 @pytest.mark.parametrize(("permission", "path"), PLACES, ids=str)
@@ -208,18 +124,13 @@ def test_a_poisonous_value_is_refused_naming_its_field(permission: str, path: tu
     names = [step for step in path if isinstance(step, str)]
     of_ids = IDS if names[-1].endswith("_id") or names[-1] in ("id", "completed_by") else []
     for poison in (*POISON, *of_ids, *OF_FIELD.get(names[-1], ())):
-        sent = planted(FULL[permission], path, poison)
-        answer = story.when_sent(rule(permission).command, sent, about=about(permission), by=actor)
+        data = planted(FULL[permission], path, poison)
+        answer = story.when_sent(rule(permission).command, data, about=about(permission), by=actor)
         assert answer.code == "invalid", poison[:80]
         field = ".".join(map(str, path))
         named = {error["field"] for error in answer.errors}
         assert field in named, poison[:80]
         assert all(field.startswith(name) for name in named), "nothing but the field and what it is part of"
-
-
-def about(permission: str) -> str:
-    key = rule(permission).decider.key
-    return str(FULL[permission][key])
 
 
 def bodies() -> list[bytes]:

@@ -1,0 +1,156 @@
+"""`bitcorp views rebuild`: a view group folded again from the log beside the live one, compared with it, and swapped.
+
+Projectors may run meanwhile; they wait only while the two are compared. A bug mended in a view shows as differences,
+which is why the old tables stay unless told otherwise.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from agents.kafka import to_record
+from agents.projector import entry_of
+from topics.settings import Settings
+from views import GROUPS
+from views.checkpoints import Checkpoint, assigned, read
+from views.digest import Difference
+from views.projecting import apply, start_at
+from views.rebuild import Copy, copy_of, differences, stopped, swap
+from views.retention import prune
+
+BATCH = 1000
+#: How far behind the copy may be when the live group is stopped for the rest.
+NEAR = 2000
+PATIENCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many messages of the log are in the copy, of how many that the live group has."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What came of it: whether the new tables are live, how many messages they hold, how the old ones differed."""
+
+    group: str
+    swapped: bool
+    messages: int
+    differences: tuple[Difference, ...]
+
+
+class LogTooShort(Exception):
+    """The topic does not give what the live group has already shown."""
+
+
+Report = Callable[[Progress], None]
+
+
+def silent(progress: Progress) -> None:
+    """Tell nobody."""
+
+
+async def rebuild_view(
+    settings: Settings, group: str, *, accept_changes: bool = False, report: Report = silent
+) -> Rebuilt:
+    """Rebuild a view group. Where the new tables differ from the old, the old ones stay unless changes are accepted.
+
+    Raises RebuildUnderWay, TablesBusy, LogTooShort or what PostgreSQL and Kafka raise; then nothing has changed, as
+    when it is cancelled.
+    """
+    async with copy_of(settings.database.get_secret_value(), GROUPS[group]) as copy, _filler(settings, copy) as filler:
+        await _approach(copy, filler, report)
+        async with stopped(copy) as (connection, live):
+            await filler.fill(_positions(live), report)
+            await _forget_expired(copy)
+            found = await differences(connection, copy)
+            swapped = accept_changes or not found
+            if swapped:
+                await swap(connection, copy)
+        return Rebuilt(group, swapped, filler.done, found)
+
+
+async def _approach(copy: Copy, filler: "Filler", report: Report) -> None:
+    while True:
+        async with copy.owner.begin() as connection:
+            goal = _positions(await read(connection, copy.group.name))
+        if sum(goal.values()) - filler.done <= NEAR:
+            return
+        await filler.fill(goal, report)
+
+
+def _positions(checkpoints: Mapping[int, Checkpoint]) -> dict[int, int]:
+    return {partition: at.position for partition, at in checkpoints.items()}
+
+
+async def _forget_expired(copy: Copy) -> None:
+    """The topic may still hold what the live view has forgotten, and the other way round: both forget it now."""
+    if copy.group.keeps is None:
+        return
+    before = datetime.now(UTC) - copy.group.keeps
+    for pool in (copy.writers, copy.live):
+        async with pool.connect() as connection:
+            await prune(connection, copy.group, before)
+
+
+@asynccontextmanager
+async def _filler(settings: Settings, copy: Copy) -> AsyncIterator["Filler"]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False, max_poll_records=BATCH)
+    await consumer.start()
+    try:
+        yield Filler(consumer, f"{settings.prefix}.{copy.group.source}", copy)
+    finally:
+        await consumer.stop()
+
+
+class Filler:
+    """Reads the group's topic into the copy."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, topic: str, copy: Copy) -> None:
+        self._consumer = consumer
+        self._topic = topic
+        self._copy = copy
+        self._at: dict[int, Checkpoint] = {}
+
+    @property
+    def done(self) -> int:
+        return sum(at.position for at in self._at.values())
+
+    async def fill(self, goal: Mapping[int, int], report: Report) -> None:
+        """Bring every partition of the copy to exactly its position in `goal`. Raises LogTooShort."""
+        await self._open(goal)
+        while behind := {p for p, position in goal.items() if self._at[p].position < position}:
+            self._consumer.pause(*(self._place(p) for p in goal if p not in behind))
+            fetched = await self._consumer.getmany(timeout_ms=int(PATIENCE_SECONDS * 1000))
+            if not fetched:
+                raise LogTooShort(f"{self._topic} gives nothing more, but partitions {sorted(behind)} have gone on.")
+            await asyncio.gather(*(self._apply(place.partition, found, goal) for place, found in fetched.items()))
+            report(Progress(self.done, sum(goal.values())))
+
+    def _place(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topic, partition)
+
+    async def _open(self, goal: Mapping[int, int]) -> None:
+        self._consumer.assign([self._place(partition) for partition in goal])
+        for partition in goal:
+            async with self._copy.writers.connect() as connection, connection.begin():
+                self._at[partition] = await assigned(connection, self._copy.group.name, partition)
+            self._consumer.seek(self._place(partition), self._at[partition].next_offset)
+
+    async def _apply(self, partition: int, fetched: list[ConsumerRecord], goal: Mapping[int, int]) -> None:
+        group, at = self._copy.group, self._at[partition]
+        entries = [entry_of(group, to_record(message)) for message in fetched]
+        wanted = [entry for entry in entries if entry.position <= goal[partition]]
+        if not wanted:
+            return
+        async with self._copy.writers.connect() as connection:
+            if group.keeps is not None and at == Checkpoint(0, 0):
+                at = await start_at(connection, group, partition, wanted[0], at)
+            self._at[partition] = await apply(connection, group, partition, wanted, at, self._copy.schema)

@@ -1,0 +1,273 @@
+"""Requests that are refused before anything is done for them: each by a problem that says what to mend."""
+
+import json
+import socket
+from typing import Any
+
+import pytest
+import requests
+
+from api.problems import all_types
+from tests.api.callers import Api, Caller
+
+MACHINE = {
+    "equipment_id": "EX-7",
+    "name": "Komatsu PC210",
+    "serial_number": "EQ-2024-EX-000007",
+    "category_id": "excavators",
+    "in_service_on": "2024-02-12",
+}
+
+
+@pytest.fixture
+def ann(door: Api) -> Caller:
+    return door.user("ann")
+
+
+def problem(answer: requests.Response, status: int, code: str) -> dict[str, Any]:
+    """The problem that the answer must be."""
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json"), answer.text
+    body: dict[str, Any] = answer.json()
+    assert body["code"] == code, body
+    assert body["status"] == status
+    assert body["type"].endswith(f"/problems/{code}")
+    assert body["title"] == all_types()[code].title
+    assert body["detail"] and body["instance"]
+    return body
+
+
+def raw(api: Api, sent: bytes) -> bytes:
+    """What the server says to bytes that no HTTP library would send."""
+    host, _, port = api.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(sent)
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+        return received
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/v2/equipment", "/api/v1/unicorns", "/docs/../openapi.yaml"])
+def test_an_unknown_address_is_a_problem(ann: Caller, path: str) -> None:
+    problem(ann.get(path), 404, "not-found")
+
+
+def test_another_method_is_a_problem_that_names_those_allowed(ann: Caller) -> None:
+    answer = ann.request("DELETE", "equipment")
+    problem(answer, 405, "method-not-allowed")
+    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+
+
+def test_options_names_the_methods_of_every_address(ann: Caller) -> None:
+    answer = ann.request("OPTIONS", "equipment/EX-7/rename")
+    assert (answer.status_code, answer.headers["Allow"], answer.text) == (204, "OPTIONS, POST", "")
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "equipment/EX-7"), ("POST", "equipment")])
+def test_who_wants_no_json_is_told_that_there_is_nothing_else(ann: Caller, method: str, path: str) -> None:
+    problem(ann.request(method, path, {"Accept": "text/html"}, json={}), 406, "not-acceptable")
+
+
+def test_an_error_is_a_problem_whatever_the_caller_accepts(door: Api) -> None:
+    answer = door.nobody().request("GET", "equipment", {"Accept": "application/xml"})
+    problem(answer, 401, "token-missing")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/json; charset=latin-1"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": ""},
+        {"Content-Encoding": "gzip"},
+    ],
+)
+def test_a_body_of_another_media_type_is_refused(ann: Caller, headers: dict[str, str]) -> None:
+    problem(ann.send("equipment", b"{}", headers), 415, "unsupported-media-type")
+
+
+def test_a_body_beyond_the_limit_is_refused(ann: Caller, door: Api) -> None:
+    body = b'{"name": "%s"}' % (b"x" * door.settings.body_limit)
+    assert "1,048,576" in problem(ann.send("equipment", body), 413, "body-too-large")["detail"]
+
+
+def test_a_body_beyond_the_limit_that_does_not_say_its_length_is_refused(ann: Caller, door: Api) -> None:
+    pieces = iter([b'{"name": "', *[b"x" * 65536] * 20, b'"}'])
+    answer = ann.request("POST", "equipment", {"Content-Type": "application/json"}, data=pieces)
+    problem(answer, 413, "body-too-large")
+
+
+UNREADABLE = {
+    "empty": b"",
+    "not JSON": b"{name: 1}",
+    "not an object": b"[]",
+    "not UTF-8": b'{"name": "\xff\xfe"}',
+    "UTF-16": '{"name": "x"}'.encode("utf-16"),
+    "repeated key": b'{"name": "a", "name": "b"}',
+    "NaN": b'{"name": NaN}',
+    "Infinity": b'{"name": -Infinity}',
+    "1E+400": b'{"name": "a", "in_service_on": 1E+400}',
+    "lone surrogate": b'{"name": "\\ud800"}',
+    "lone surrogate as key": b'{"\\udfff": 1}',
+    "depth 100": b'{"name": ' + b"[" * 100 + b"]" * 100 + b"}",
+    "depth 10,000": b'{"name": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+    "number of 5,000 digits": b'{"name": ' + b"9" * 5_000 + b"}",
+    "two documents": b"{}{}",
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_body_that_cannot_be_read_is_refused(ann: Caller, name: str) -> None:
+    problem(ann.send("equipment", UNREADABLE[name]), 400, "malformed")
+
+
+POISON: dict[str, tuple[str, Any]] = {
+    "NUL": ("name", "a\x00b"),
+    "1 MB of text": ("name", "x" * 1_000_000),
+    "line feed": ("name", 'a\n{"event": "forged"}'),
+    "escape": ("name", "\x1b[2J"),
+    "blank": ("name", "   "),
+    "number for text": ("name", 7),
+    "empty id": ("equipment_id", ""),
+    "300 characters of id": ("equipment_id", "x" * 300),
+    "id that is not ASCII": ("equipment_id", "Bagger-ü"),
+    "id that climbs": ("equipment_id", "../../etc/passwd"),
+    "id with a slash": ("category_id", "a/b"),
+    "year 1": ("in_service_on", "0001-01-01"),
+    "year 9999": ("in_service_on", "9999-12-31"),
+    "no such day": ("in_service_on", "2024-02-30"),
+    "number as day": ("in_service_on", 0),
+    "text of a number as day": ("in_service_on", "0"),
+    "time as day": ("in_service_on", "2024-02-12T00:00:00Z"),
+    "amount 1E+400": ("purchase_price", {"amount": "1E+400", "currency": "PEN"}),
+    "amount NaN": ("purchase_price", {"amount": "NaN", "currency": "PEN"}),
+    "amount -0": ("purchase_price", {"amount": "-0", "currency": "PEN"}),
+    "amount 1_0": ("purchase_price", {"amount": "1_0", "currency": "PEN"}),
+    "amount of five decimals": ("purchase_price", {"amount": "1.00005", "currency": "PEN"}),
+    "amount as a number": ("purchase_price", {"amount": 1.5, "currency": "PEN"}),
+    "no such currency": ("purchase_price", {"amount": "1.50", "currency": "XYZ"}),
+    "unknown member within": ("purchase_price", {"amount": "1.50", "currency": "PEN", "tax": 1}),
+    "unknown member": ("unicorn", 1),
+    "null where there must be text": ("name", None),
+    "lower case of the pattern": ("serial_number", "eq-2024-ex-000007"),
+}
+
+
+@pytest.mark.parametrize("name", POISON)
+def test_a_poisoned_field_is_refused_and_named(ann: Caller, name: str) -> None:
+    member, value = POISON[name]
+    body = problem(ann.post("equipment", MACHINE | {member: value}), 422, "invalid")
+    assert any(error["pointer"].startswith(f"/{member}") for error in body["errors"]), body
+
+
+HARMLESS = [
+    "<script>alert(1)</script>",
+    "=cmd|'/c calc'!A1",
+    "'\";--",
+    "../..",
+    '#read("/etc/passwd")',
+    "\u202e\u200babc",
+]
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_text_that_is_only_text_passes_the_door(ann: Caller, text: str) -> None:
+    """Refused by nobody before Kafka, which is not there: what it means elsewhere is for elsewhere to escape."""
+    problem(ann.post("equipment", MACHINE | {"name": text}), 503, "kafka-away")
+
+
+@pytest.mark.parametrize("minutes", [2**63, -1, 1.5, "7", True, 1e300])
+def test_a_number_out_of_bounds_is_refused_and_named(ann: Caller, minutes: Any) -> None:
+    work = {"job_id": "J-1", "completed_by": "ann", "labour_minutes": minutes}
+    body = problem(ann.post("equipment/EX-7/complete-maintenance", work), 422, "invalid")
+    assert [error["pointer"] for error in body["errors"]] == ["/labour_minutes"]
+
+
+@pytest.mark.parametrize("moment", ["2024-03-10T02:30:00", "0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z", 1700000000])
+def test_a_time_without_zone_or_sense_is_refused_and_named(ann: Caller, moment: Any) -> None:
+    work = {"job_id": "J-1", "completed_by": "ann", "performed_at": moment}
+    body = problem(ann.post("equipment/EX-7/complete-maintenance", work), 422, "invalid")
+    assert [error["pointer"] for error in body["errors"]] == ["/performed_at"]
+
+
+def test_every_wrong_field_is_named_at_once_with_a_json_pointer(ann: Caller) -> None:
+    body = {"name": "", "serial_number": "7", "category_id": "a b", "a/b~c": 1, "purchase_price": {"amount": "x"}}
+    errors = problem(ann.post("equipment", body), 422, "invalid")["errors"]
+    assert {error["pointer"] for error in errors} == {
+        "/name",
+        "/serial_number",
+        "/category_id",
+        "/in_service_on",
+        "/purchase_price/amount",
+        "/purchase_price/currency",
+        "/a~1b~0c",
+    }
+    assert all(error["code"] and error["detail"] for error in errors)
+
+
+def test_the_key_that_the_path_names_is_not_named_again(ann: Caller) -> None:
+    body = problem(ann.post("equipment/EX-7/rename", {"equipment_id": "EX-8", "name": "Other"}), 422, "invalid")
+    assert [error["pointer"] for error in body["errors"]] == ["/equipment_id"]
+
+
+@pytest.mark.parametrize("path", ["equipment/a%00b/rename", "equipment/%C3%BC/rename", f"equipment/{'x' * 300}/rename"])
+def test_what_can_be_no_id_names_nothing(ann: Caller, path: str) -> None:
+    problem(ann.post(path, {"name": "Other"}), 404, "equipment-unknown")
+
+
+def test_a_company_is_changed_by_its_own_people_only(ann: Caller) -> None:
+    problem(ann.post("companies/globex/update-maintenance-policy", {"policy": {}}), 404, "not-found")
+
+
+def test_a_company_is_opened_by_operators_only(ann: Caller, door: Api) -> None:
+    admin = {"user_id": "x", "name": "X", "email": "x@example.com"}
+    body = {"company_id": "initech", "name": "Initech", "time_zone": "UTC", "currency": "USD", "admin": admin}
+    problem(ann.post("companies", body), 403, "not-permitted")
+    problem(door.operator().post("companies", body), 503, "kafka-away")
+
+
+def test_operators_do_nothing_else(door: Api) -> None:
+    problem(door.operator().post("equipment", MACHINE), 403, "not-permitted")
+    problem(door.operator().get("equipment"), 404, "not-found")
+
+
+def test_what_is_not_http_is_answered_by_a_problem_as_well(door: Api) -> None:
+    for sent in (b"NONSENSE\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n"):
+        head, _, body = raw(door, sent).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ") or head.startswith(b"HTTP/1.0 400 ")
+        assert json.loads(body)["code"] == "malformed"
+        assert b"Python" not in head and b"nosniff" in head
+
+
+def test_two_lengths_of_one_body_are_refused(door: Api) -> None:
+    sent = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    assert b" 400 " in raw(door, sent).partition(b"\r\n")[0]
+
+
+def test_a_header_or_request_line_that_is_too_long_is_a_problem(door: Api) -> None:
+    for sent in (b"GET /%s HTTP/1.1\r\n\r\n" % (b"x" * 9000), b"GET / HTTP/1.1\r\nX: %s\r\n\r\n" % (b"x" * 9000)):
+        head, _, body = raw(door, sent).partition(b"\r\n\r\n")
+        assert b" 431 " in head.partition(b"\r\n")[0]
+        assert json.loads(body)["code"] == "headers-too-large"
+
+
+def test_every_answer_says_what_browsers_may_do_with_it_and_not_what_runs_here(door: Api) -> None:
+    for path in ("/health", "/nowhere", "/api/v1/equipment", "/openapi.json", "/docs", "/problems/invalid"):
+        headers = door.nobody().get(path).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Content-Security-Policy"].startswith("default-src ")
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert not headers.get("Server")
+        assert "Strict-Transport-Security" not in headers
+
+
+def test_every_code_has_a_page_of_help_where_its_type_points(door: Api) -> None:
+    for found in all_types().values():
+        page = door.nobody().get(f"/problems/{found.code}")
+        assert page.status_code == 200
+        assert found.code in page.text
+    assert door.nobody().get("/problems/unheard-of").status_code == 404

@@ -1,0 +1,118 @@
+"""A sample of every command with all its fields, the past in which it is right, and the events it leads to."""
+
+import json
+from functools import cache
+from typing import Any
+
+from domain import HOMES, RULES
+from domain.company import CompanySuspended
+from domain.decider import Rule
+from domain.model import Event
+from tests.domain.acme import ACME, ADA, EXCAVATOR, LENT, OPERATOR, every, policy, scheduled
+from tests.domain.scenario import Answer, Story, given
+
+MONEY = {"amount": "120.50", "currency": "PEN"}
+DONE = {
+    "completed_by": "tess",
+    "performed_at": "2026-11-22T10:00:00Z",
+    "labour_minutes": 90,
+    "cost": MONEY,
+    "notes": "",
+}
+
+#: Every command with every field filled.
+FULL: dict[str, dict[str, Any]] = {
+    "company.create": {
+        "company_id": "acme",
+        "name": "Acme Mining",
+        "time_zone": "America/Lima",
+        "currency": "PEN",
+        "admin": {"user_id": "ada", "name": "Ada Quispe", "email": "ada@acme.example"},
+        "tax_id": {"country": "PE", "number": "20512333797"},
+    },
+    "company.update-maintenance-policy": {
+        "company_id": "acme",
+        "policy": {
+            "minimum_notice_days": 3,
+            "maximum_open_jobs": 5,
+            "types_for_managers": ["CALIBRATION"],
+            "intervals": [{"category_id": "excavators", "days": 90}],
+        },
+    },
+    "company.suspend": {"company_id": "acme", "reason": "unpaid"},
+    "company.reactivate": {"company_id": "acme"},
+    "user.add": {"user_id": "nina", "name": "Nina Soto", "email": "nina@acme.example", "roles": ["viewer"]},
+    "category.define": {"category_id": "cranes", "name": "Cranes"},
+    "equipment.create": {
+        "equipment_id": "ex-8",
+        "name": "Excavator 8",
+        "serial_number": "EQ-2024-EX-000008",
+        "category_id": "excavators",
+        "manufacturer": "Caterpillar",
+        "model": "320 GC",
+        "manufacturer_serial": "CAT0320GCXYZ00123",
+        "purchased_on": "2024-02-01",
+        "in_service_on": "2024-03-01",
+        "purchase_price": MONEY,
+    },
+    "equipment.rename": {"equipment_id": "ex-7", "name": "Digger"},
+    "equipment.schedule-maintenance": {
+        "equipment_id": "ex-7",
+        "job_id": "belts",
+        "maintenance_type": "PREVENTIVE",
+        "scheduled_date": "2026-12-01",
+        "technician_id": "tess",
+        "notes": "left and right",
+    },
+    "equipment.start-maintenance": {"equipment_id": "ex-7", "job_id": "oil"},
+    "equipment.complete-maintenance": {"equipment_id": "ex-7", "job_id": "oil"} | DONE,
+    "equipment.record-maintenance": {"equipment_id": "ex-7", "job_id": "old", "maintenance_type": "CORRECTIVE"} | DONE,
+    "equipment.assign": {
+        "equipment_id": "ex-7",
+        "assignee": {"kind": "user", "id": "tess"},
+        "expected_return": "2026-12-24",
+    },
+    "equipment.return": {"equipment_id": "ex-7", "notes": "clean"},
+    "equipment.retire": {"equipment_id": "ex-7", "reason": "worn out"},
+}
+
+STORY = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled())
+EMPTY = given()
+STORIES = {
+    "company.create": EMPTY,
+    "equipment.assign": given(ACME, EXCAVATOR),
+    "equipment.return": given(ACME, EXCAVATOR, LENT),
+    "company.reactivate": given(ACME, CompanySuspended(company_id="acme", reason="unpaid")),
+}
+
+
+def rule(permission: str) -> Rule[Any]:
+    return next(rule for rule in RULES.values() if rule.permission == permission)
+
+
+def story_for(permission: str) -> tuple[Story, str]:
+    """A past in which the sample is right, and who may send it."""
+    return STORIES.get(permission, STORY), OPERATOR if rule(permission).operators else ADA
+
+
+def about(permission: str) -> str:
+    key = rule(permission).decider.key
+    return str(FULL[permission][key])
+
+
+def sent(permission: str) -> Answer:
+    """The answer to the sample."""
+    story, actor = story_for(permission)
+    command = rule(permission).command.model_validate_json(json.dumps(FULL[permission]))
+    return story.when(command, by=actor)
+
+
+@cache
+def events() -> dict[type[Event], Event]:
+    """What the samples lead to: one event of each class."""
+    return {type(fact.event): fact.event for permission in FULL for fact in sent(permission).facts}
+
+
+def sample_of(event: type[Event]) -> Event:
+    assert events().keys() == set(HOMES), "each event follows from a sample"
+    return events()[event]

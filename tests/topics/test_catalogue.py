@@ -1,0 +1,51 @@
+"""The catalogue of topics, and where Kafka's own Java client puts a key."""
+
+import pytest
+
+from topics.catalogue import BATCH_LIMIT, COMMANDS, DAY, EVENTS, OUTCOMES, STATE, TOPICS, partition_of
+
+# org.apache.kafka.common.utils.UtilsTest, testMurmur2
+JAVA = {
+    b"21": -973932308,
+    b"foobar": -790332482,
+    b"a-little-bit-long-string": -985981536,
+    b"a-little-bit-longer-string": -1486304829,
+    b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
+    b"abc": 479470107,
+}
+
+
+@pytest.mark.parametrize("key", JAVA, ids=repr)
+@pytest.mark.parametrize("partitions", [1, 2, 6, 24, 500])
+def test_a_key_belongs_to_the_partition_of_the_java_client(key: bytes, partitions: int) -> None:
+    assert partition_of(key, partitions) == (JAVA[key] & 0x7FFFFFFF) % partitions
+
+
+def test_topics_are_named_under_their_prefix() -> None:
+    assert [topic.named("erp") for topic in TOPICS] == [
+        "erp.commands",
+        "erp.events",
+        "erp.outcomes",
+        "erp.dead-letters",
+        "erp.state-changelog",
+    ]
+
+
+def test_the_journal_is_kept_for_ever_and_the_rest_for_its_time() -> None:
+    assert EVENTS.config["retention.ms"] == EVENTS.config["retention.bytes"] == "-1"
+    assert (COMMANDS.config["retention.ms"], OUTCOMES.config["retention.ms"]) == (str(7 * DAY), str(30 * DAY))
+    assert STATE.config["cleanup.policy"] == "compact"
+
+
+def test_the_broker_stamps_commands_and_state_because_rules_and_compaction_go_by_its_clock() -> None:
+    stamped = [topic for topic in TOPICS if topic.config.get("message.timestamp.type") == "LogAppendTime"]
+    assert stamped == [COMMANDS, STATE]
+
+
+def test_a_dead_letter_has_room_for_any_command_beside_its_reason() -> None:
+    assert COMMANDS.limit <= BATCH_LIMIT // 4
+    assert all(topic.limit == BATCH_LIMIT for topic in TOPICS if topic is not COMMANDS)
+
+
+def test_every_topic_says_what_it_is() -> None:
+    assert all(topic.meaning.endswith(".") and topic.key for topic in TOPICS)

@@ -1,0 +1,95 @@
+"""A journal written by hand: events get positions, versions and times as a lane would give them."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from domain import HOMES
+from domain.decider import Actor
+from domain.engine import NO_CHAIN, Fact, encode_event
+from domain.model import Event
+from domain.record import Outcome, Recorded, Status
+from topics.cloudevents import Record
+from topics.messages import CommandMessage, read_event, write_event, write_outcome
+from views.projecting import Entry
+
+START = datetime(2026, 11, 23, 15, tzinfo=UTC)
+
+
+@dataclass
+class Journal:
+    """One partition. `tell` adds events of a company, each caused by a command of its own."""
+
+    partition: int = 0
+    topic: str = "erp.events"
+    records: list[Record] = field(default_factory=list)
+    versions: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    chains: dict[str, bytes] = field(default_factory=dict)
+
+    def tell(self, *events: Event, company: str = "acme", by: str = "user:ada") -> list[Entry]:
+        """The new events in their places."""
+        return [self._add(event, company, by) for event in events]
+
+    def _add(self, event: Event, company: str, by: str) -> Entry:
+        position = len(self.records) + 1
+        now = START + timedelta(seconds=position)
+        event = event if event.effective_at else event.model_copy(update={"effective_at": now})
+        home = HOMES[type(event)]
+        aggregate_id = getattr(event, home.key)
+        self.versions[company, home.name, aggregate_id] += 1
+        version = self.versions[company, home.name, aggregate_id]
+        fact = Fact(home, aggregate_id, version, event, encode_event(event))
+        command = CommandMessage(
+            command_id(company, position), "test", company, home.name, aggregate_id, Actor.parse(by), b"{}"
+        )
+        chain = self.chains.get(company, NO_CHAIN)
+        record, self.chains[company] = write_event(fact, command, self.topic, self.partition, position, now, chain)
+        self.records.append(record)
+        return self.entry(position)
+
+    def entry(self, position: int) -> Entry:
+        """What is read at a position, as if its record stood at the offset just before."""
+        return Entry(position, position - 1, self.read(position))
+
+    def read(self, position: int) -> Recorded:
+        return read_event(self.records[position - 1])
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [self.entry(position + 1) for position in range(len(self.records))]
+
+
+def command_id(company: str, position: int) -> UUID:
+    return uuid5(NAMESPACE_URL, f"test:{company}:{position}")
+
+
+@dataclass
+class Answers:
+    """One partition of outcomes."""
+
+    partition: int = 0
+    topic: str = "erp.outcomes"
+    records: list[Record] = field(default_factory=list)
+
+    def give(self, about: UUID, company: str = "acme", **changes: Any) -> Entry:
+        """The next outcome: an acceptance of a command for the excavator, unless changed."""
+        sequence = len(self.records) + 1
+        shown: dict[str, Any] = {
+            "type": "com.bitcorp.erp.equipment.retire-equipment.v1",
+            "aggregate": "equipment",
+            "aggregate_id": "ex-7",
+            "actor": "user:ada",
+            "status": Status.ACCEPTED,
+            "version": 2,
+            "first": 10,
+            "last": 11,
+            "position": 11,
+            "fingerprint": "f" * 24,
+            "offset": sequence,
+            "recorded_at": START + timedelta(seconds=sequence),
+        }
+        outcome = Outcome(command_id=about, company_id=company, partition=self.partition, **shown | changes)
+        self.records.append(write_outcome(outcome, self.topic, sequence, None, None))
+        return Entry(sequence, sequence - 1, outcome)
