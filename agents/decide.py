@@ -279,7 +279,7 @@ def main(settings: Settings) -> None:
         logger.error("worker does not start", reason=str(fault))
         os._exit(EXIT_MISCONFIGURED)
     if settings.metrics_port:
-        metrics.serve(settings.metrics_port)
+        metrics.serve(settings.metrics_port, settings.metrics_host)
     uvloop.install()
     gc.set_threshold(50_000, 20, 100)  # the state is large and holds no cycles: full collections only cost time
     os._exit(asyncio.run(_serve(settings)))

@@ -7,6 +7,7 @@ consumer group's offset, so that a database restored from a dump simply catches 
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -16,11 +17,11 @@ import uvloop
 from faust.types import TP
 from sqlalchemy.exc import SQLAlchemyError
 
-from agents.faust_app import EXIT_FAULT, EXIT_MISCONFIGURED, RAW, App, crash_of, record_of
+from agents.faust_app import EXIT_FAULT, EXIT_MISCONFIGURED, RAW, App, crash_of
+from agents.kafka import to_record
 from agents.projector import AWAY, LONGEST_PAUSE, Projector
-from agents.transport import Consumer, Transport
+from agents.transport import Batch, Consumer, Transport
 from topics import logs, metrics
-from topics.cloudevents import Record
 from topics.provision import require
 from topics.settings import Settings
 from views import GROUPS, migrate
@@ -32,6 +33,9 @@ logger = structlog.get_logger("views")
 
 PRUNE_SECONDS = 3600.0
 SETTLE_SECONDS = 5.0
+COMMIT_SECONDS = 1.0
+#: Records of a partition that wait for PostgreSQL when no more are fetched, and when fetching goes on.
+INBOX_FULL, INBOX_DRAINED = 4000, 1000
 
 
 def group_of(settings: Settings, view_group: str) -> str:
@@ -51,7 +55,7 @@ class ViewTransport(Transport):
 
 
 class ViewApp(App):
-    """The Faust app of one view group; to its projectors it is the topic."""
+    """The Faust app of one view group; to its projectors it is the topic that they read."""
 
     transport_class = ViewTransport
 
@@ -59,27 +63,43 @@ class ViewApp(App):
         super().__init__(settings, group_of(settings, group.name))
         self.group = group
         self.reading: set[TP] = set()
-        self.source_topic = f"{settings.prefix}.{group.source}"
         self.projectors: dict[int, Projector] = {}
+        self._topic = f"{settings.prefix}.{group.source}"
         self._tasks: list[asyncio.Task[None]] = []
+        self._applied: dict[TP, int] = {}
+        self._generation = -1
         self._pool = write_engine(settings.database.get_secret_value())
-        self.agent(self.topic(self.source_topic, **RAW), name=f"project-{group.name}")(self._hand_out)
+        self._fetched: asyncio.Queue[Batch] | None = None
+        self.batched = {self._topic}
+        self.agent(self.topic(self._topic, **RAW), name=f"project-{group.name}")(self._hand_out)
         self.on_partitions_assigned.connect(self._begin)
         self.on_partitions_revoked.connect(self._end)
 
+    def take(self, batch: Batch) -> None:
+        if self._fetched is not None:
+            self._fetched.put_nowait(batch)
+
     async def _hand_out(self, stream: Any) -> Any:
         """The agent: pull what was fetched, without Faust's own acknowledgement, and give it to the projectors."""
-        queue = stream.channel.queue
+        queue = self._fetched = stream.channel.queue
         while True:
-            message = (await stream.channel.get() if queue.empty() else queue.get_nowait()).message
-            if projector := self.projectors.get(message.partition):
-                await projector.put(message)
-            if False:  # an agent must be an async generator to be allowed no acknowledgement of its own
+            self._give(await queue.get())
+            if False:  # an agent that pulls must still be an async generator for Faust to leave acknowledging to it
                 yield
+
+    def _give(self, batch: Batch) -> None:
+        projector = self.projectors.get(batch.partition)
+        place = self._place(batch.partition)
+        if projector is None or place not in self.reading or batch.generation != self._generation:
+            return  # fetched for an earlier assignment, or before the projector said where to read
+        if projector.put([to_record(message) for message in batch.records]) > INBOX_FULL:
+            self.consumer.on_buffer_full(place)
 
     async def _begin(self, app: Any, assigned: set[TP], **_: Any) -> None:
         await self._end(app)
-        for partition in sorted(place.partition for place in assigned if place.topic == self.source_topic):
+        self._generation = self.consumer_generation_id
+        self.lease.take()
+        for partition in sorted(place.partition for place in assigned if place.topic == self._topic):
             projector = Projector(self.group, partition, self._pool, self)
             self.projectors[partition] = projector
             self._tasks.append(asyncio.create_task(projector.run(), name=f"{self.group.name}-{partition}"))
@@ -95,26 +115,47 @@ class ViewApp(App):
         for task in (*settled, *tasks):
             task.cancel()
         await asyncio.gather(*settled, *tasks, return_exceptions=True)
+        self.lease.release()
 
     async def close(self) -> None:
         await self._end()
+        await self.commit_offsets()
         await self.stop()
         await self._pool.dispose()
 
-    async def keep_tidy(self) -> None:
-        """Once an hour forget what the group's topic has forgotten too."""
-        while self.group.keeps is not None:
-            try:
-                async with self._pool.connect() as connection:
-                    await prune(connection, self.group, datetime.now(UTC) - self.group.keeps)
-            except AWAY as fault:
-                logger.warning("old rows stay for now", group=self.group.name, reason=str(fault))
-            await asyncio.sleep(PRUNE_SECONDS)
+    async def look_after(self) -> None:
+        """What is done now and then beside projecting."""
+        pruned = 0.0
+        while True:
+            await self.commit_offsets()
+            if time.monotonic() - pruned > PRUNE_SECONDS:
+                await self._prune()
+                pruned = time.monotonic()
+            await asyncio.sleep(COMMIT_SECONDS)
+
+    async def commit_offsets(self) -> None:
+        """For those who watch the group's lag: where we go on reading does not depend on it."""
+        applied, self._applied = self._applied, {}
+        try:
+            if applied:
+                await self.consumer._commit(applied)
+        except AWAY as fault:
+            logger.warning("offsets not committed", group=self.group.name, reason=str(fault))
+
+    async def _prune(self) -> None:
+        """Forget what the group's topic has forgotten too."""
+        if self.group.keeps is None:
+            return
+        try:
+            async with self._pool.connect() as connection:
+                await prune(connection, self.group, datetime.now(UTC) - self.group.keeps)
+        except AWAY as fault:
+            logger.warning("old rows stay for now", group=self.group.name, reason=str(fault))
 
     # -- what projectors ask of their topic ----------------------------------------------------------------------
 
     def _place(self, partition: int) -> TP:
-        return TP(self.source_topic, partition)
+        return TP(self._topic, partition)
 
     async def bounds(self, partition: int) -> tuple[int, int]:
         place = self._place(partition)
@@ -131,18 +172,15 @@ class ViewApp(App):
     def pause(self, partition: int) -> None:
         place = self._place(partition)
         self.reading.discard(place)
+        self.consumer.on_buffer_drop(place)
         self.consumer.pause_partitions({place})
 
-    def end(self, partition: int) -> int:
-        return self.consumer.highwater(self._place(partition)) or 0
-
-    def record(self, delivery: Any) -> Record:
-        return record_of(delivery)
-
-    def acknowledge(self, deliveries: Sequence[Any]) -> None:
-        """For those who watch the group's lag; where we go on reading does not depend on it."""
-        for message in deliveries:
-            message.ack(self.consumer)
+    def advanced(self, partition: int, next_offset: int, waiting: int) -> int:
+        place = self._place(partition)
+        self._applied[place] = next_offset
+        if waiting < INBOX_DRAINED:
+            self.consumer.on_buffer_drop(place)
+        return max(0, (self.consumer.highwater(place) or 0) - next_offset)
 
 
 class Worker:
@@ -159,13 +197,13 @@ class Worker:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._left.set)
         await asyncio.gather(*(app.begin() for app in self.apps))
-        tidying = [asyncio.create_task(app.keep_tidy()) for app in self.apps]
+        caring = [asyncio.create_task(app.look_after()) for app in self.apps]
         logger.info("worker started", groups=[app.group.name for app in self.apps])
         await self._until_left()
         if self._fault is not None:
             logger.error("worker leaves", reason=repr(self._fault), exc_info=self._fault)
             return EXIT_FAULT
-        for task in tidying:
+        for task in caring:
             task.cancel()
         await asyncio.gather(*(app.close() for app in self.apps))
         logger.info("worker stopped")
@@ -210,6 +248,6 @@ def main(settings: Settings, groups: Sequence[str] = ()) -> None:
         logger.error("worker does not start", reason=str(fault))
         os._exit(EXIT_MISCONFIGURED)
     if settings.metrics_port:
-        metrics.serve(settings.metrics_port)
+        metrics.serve(settings.metrics_port, settings.metrics_host)
     uvloop.install()
     os._exit(asyncio.run(_serve(settings, [GROUPS[name] for name in groups or GROUPS])))

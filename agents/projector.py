@@ -6,8 +6,9 @@ gap, or at a message that this build does not know, it stands still, since skipp
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import asyncpg
 import structlog
@@ -26,11 +27,9 @@ from views.view import Group
 
 logger = structlog.get_logger("views")
 
-BATCH = 500
-WAITING = 2000
+#: Most records of one transaction, and how many are decoded before others of the event loop have their turn.
+BATCH, TURN = 500, 50
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 15.0
-#: Records that are decoded before others of the event loop have their turn.
-TURN = 50
 
 AWAY = (OSError, TimeoutError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError)
 
@@ -41,19 +40,16 @@ class Source(Protocol):
     """The topic that a group reads, as far as one partition's projector asks."""
 
     async def bounds(self, partition: int) -> tuple[int, int]:
-        """The offsets of the first record kept and of the next one to be written."""
+        """The offsets of the first record that is kept and of the next one to be written."""
 
     async def read_from(self, partition: int, offset: int) -> None:
         """Deliver records from here on."""
 
-    def pause(self, partition: int) -> None: ...
+    def pause(self, partition: int) -> None:
+        """Deliver nothing until `read_from`."""
 
-    def end(self, partition: int) -> int:
-        """The offset of the next record to be written, as far as it is known."""
-
-    def record(self, delivery: Any) -> Record: ...
-
-    def acknowledge(self, deliveries: Sequence[Any]) -> None: ...
+    def advanced(self, partition: int, next_offset: int, waiting: int) -> int:
+        """Records before the offset are applied, so many wait; gives how many are not applied yet, as far as known."""
 
 
 class StandsStill(Exception):
@@ -61,7 +57,7 @@ class StandsStill(Exception):
 
 
 def entry_of(group: Group, record: Record) -> Entry:
-    """Raises Malformed for a message that this build cannot read."""
+    """Raises ValueError or KeyError for a message that this build cannot read; an unknown event is one of them."""
     if group.source == EVENTS.name:
         fact = read_event(record)
         return Entry(fact.position, record.offset, fact)
@@ -75,19 +71,20 @@ class Projector:
     def __init__(self, group: Group, partition: int, pool: AsyncEngine, source: Source) -> None:
         self.group = group
         self.partition = partition
-        self.stands_still = False
         self._pool = pool
         self._source = source
-        self._inbox: asyncio.Queue[Any] = asyncio.Queue(WAITING)
+        self._inbox: deque[Record] = deque()
+        self._filled = asyncio.Event()
         self._working = asyncio.Lock()
         self._expired = False
         self._log = logger.bind(group=group.name, partition=partition)
         self._labels = (group.name, str(partition))
 
-    async def put(self, delivery: Any) -> None:
-        """Waits while the inbox is full, so that memory stays bounded while PostgreSQL is away."""
-        if not self.stands_still:
-            await self._inbox.put(delivery)
+    def put(self, records: Sequence[Record]) -> int:
+        """Take what was fetched, in order of offsets; gives how many records wait now."""
+        self._inbox.extend(records)
+        self._filled.set()
+        return len(self._inbox)
 
     async def settle(self) -> None:
         """Return when no transaction is under way."""
@@ -99,9 +96,9 @@ class Projector:
         try:
             await self._run()
         except StandsStill as reason:
-            self._stand_still(reason)
-        except Exception as fault:  # a bug in a view: going on would skip the event, so this is no less final
-            self._stand_still(fault)
+            self._stand_still(str(reason), None)
+        except Exception as bug:  # going on would skip the event, so this is no less final
+            self._stand_still(f"{type(bug).__name__}: {bug}", bug)
 
     async def _run(self) -> None:
         """A gap that is there again after reading again is real; one that is not came from a stale fetch."""
@@ -116,13 +113,11 @@ class Projector:
                     raise StandsStill(f"{found}. Run: bitcorp verify") from found
                 gap = str(found)
 
-    def _stand_still(self, reason: Exception) -> None:
-        self.stands_still = True
+    def _stand_still(self, reason: str, bug: Exception | None) -> None:
         self._source.pause(self.partition)
-        self._empty()
+        self._inbox.clear()
         metrics.VIEW_PAUSED.labels(*self._labels).set(1)
-        bug = None if isinstance(reason, StandsStill) else reason
-        self._log.error("view group stands still", reason=f"{type(reason).__name__}: {reason}", exc_info=bug)
+        self._log.error("view group stands still", reason=reason, exc_info=bug)
 
     async def _open(self) -> Checkpoint:
         """Read the checkpoint and start reading there."""
@@ -134,7 +129,7 @@ class Projector:
                 f"the checkpoint is at offset {at.next_offset}, the topic ends at {end}: it is another topic or has "
                 f"lost records. Run: bitcorp views rebuild {self.group.name}"
             )
-        self._empty()
+        self._inbox.clear()
         self._expired = at.next_offset < first and self.group.keeps is not None
         await self._patiently(self._source.read_from, self.partition, at.next_offset)
         self._show(at)
@@ -146,28 +141,27 @@ class Projector:
 
     async def _follow(self, at: Checkpoint) -> None:
         while True:
-            deliveries = await self._take()
-            entries, unread = await self._decoded(deliveries)
+            records = await self._take()
+            entries, unread = await self._decoded(records)
             async with self._working:
                 at = await self._patiently(self._applied, entries, at)
-            self._source.acknowledge(deliveries[: len(entries)])
             self._show(at)
             if unread is not None:
-                raise StandsStill(f"offset {deliveries[len(entries)].offset}: {unread}. Update this build") from unread
+                raise StandsStill(f"offset {records[len(entries)].offset}: {unread}. Update this build") from unread
 
-    async def _take(self) -> list[Any]:
-        found = [await self._inbox.get()]
-        while len(found) < BATCH and not self._inbox.empty():
-            found.append(self._inbox.get_nowait())
-        return found
+    async def _take(self) -> list[Record]:
+        while not self._inbox:
+            self._filled.clear()
+            await self._filled.wait()
+        return [self._inbox.popleft() for _ in range(min(BATCH, len(self._inbox)))]
 
-    async def _decoded(self, deliveries: Sequence[Any]) -> tuple[list[Entry], Exception | None]:
+    async def _decoded(self, records: Sequence[Record]) -> tuple[list[Entry], Exception | None]:
         """Entries up to the first that cannot be read, and what is wrong with that."""
         entries: list[Entry] = []
-        for delivery in deliveries:
+        for record in records:
             try:
-                entries.append(entry_of(self.group, self._source.record(delivery)))
-            except (ValueError, KeyError) as unread:  # an unknown event is one of them
+                entries.append(entry_of(self.group, record))
+            except (ValueError, KeyError) as unread:
                 return entries, unread
             if len(entries) % TURN == 0:
                 await asyncio.sleep(0)
@@ -195,7 +189,7 @@ class Projector:
             self._log.warning("records expired unread", first=at.position + 1, last=new.position)
         return new
 
-    async def _patiently(self, action: Callable[..., Awaitable[T]], *given: Any) -> T:
+    async def _patiently(self, action: Callable[..., Awaitable[T]], *given: object) -> T:
         """Try again, ever more slowly, while Kafka or PostgreSQL is away."""
         pause = FIRST_PAUSE
         while True:
@@ -210,12 +204,9 @@ class Projector:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _show(self, at: Checkpoint) -> None:
+        lag = self._source.advanced(self.partition, at.next_offset, len(self._inbox))
         metrics.VIEW_POSITION.labels(*self._labels).set(at.position)
-        metrics.VIEW_LAG.labels(*self._labels).set(max(0, self._source.end(self.partition) - at.next_offset))
-
-    def _empty(self) -> None:
-        while not self._inbox.empty():
-            self._inbox.get_nowait()
+        metrics.VIEW_LAG.labels(*self._labels).set(lag)
 
 
 def _hopeless(fault: BaseException) -> bool:

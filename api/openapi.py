@@ -66,6 +66,8 @@ def document() -> dict[str, Any]:
             paths.setdefault(f"{ROOT}/{resource.item_path}", {})["get"] = item_operation(resource, schemas)
     for path, (name, summary, media) in OPEN_PATHS.items():
         paths[path] = {"get": open_operation(path, name, summary, media)}
+    for rule in RULES.values():
+        schemas.drop(rule.command)  # bodies have schemas of their own, without the key
     schemas.add("Problem", PROBLEM)
     schemas.add("Pending", PENDING)
     schemas.add("CommandAnswer", command_answer(schemas))

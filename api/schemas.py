@@ -41,6 +41,10 @@ class Schemas:
             raise ValueError(f"two schemas are called {name}")
         return {"$ref": REF.format(model=name)}
 
+    def drop(self, model: type[BaseModel]) -> None:
+        """Leave out a model that nothing refers to."""
+        del self.components[self.refs[model]["$ref"].rpartition("/")[2]]
+
     def example(self, schema: Schema) -> Any:
         """A value that the schema takes, of the examples that value types carry; members that may be left out are."""
         found = self.resolved(schema)

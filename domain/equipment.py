@@ -401,8 +401,10 @@ def _next_service(
 ) -> Iterator[MaintenanceScheduled]:
     """The job that follows a finished one where the policy gives an interval, today at the earliest."""
     interval = context.read(company, context.company_id).policy.interval_days(machine.category_id)
+    if interval is None:
+        return
     job_id = following_job(context.company_id, cmd.equipment_id, cmd.job_id)
-    if interval and not machine.knows(job_id):
+    if not machine.knows(job_id):
         yield MaintenanceScheduled(
             equipment_id=cmd.equipment_id,
             job_id=job_id,

@@ -1,40 +1,45 @@
-"""`bitcorp bench`: runs the benchmarks of `bench/` on embedded servers of their own and keeps the figures."""
+"""`bitcorp bench`: runs the benchmarks of `bench/` on embedded servers of their own and keeps the figures.
 
-import json
+A benchmark is a module there with `async def run(settings) -> dict[str, float]`; its name is the module's.
+"""
+
+import asyncio
+import importlib
+import json as json_text
+import operator
 import os
+import pkgutil
 import platform
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
+from rich.text import Text
 
-from ops.console import AsJson, out, say, table, write_json
+from ops.console import AsJson, err, out, say, table, write_json
 from ops.embedded import Stack
-from ops.embedded.errors import Report
 from ops.errors import Fault
+from ops.migrate import bring_up_to_date
 from topics.settings import Settings
 
 CHECKOUT = Path(__file__).parent.parent
 RESULTS = CHECKOUT / "bench" / "results.json"
 
+Benchmark = Callable[[Settings], Awaitable[Mapping[str, float]]]
+Figures = dict[str, dict[str, float]]
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured value; `goal` says what it should be, and `met` whether it is (None where there is no goal)."""
-
-    name: str
-    value: float
-    unit: str
-    goal: str = ""
-    met: bool | None = None
-
-
-#: A benchmark gets settings with servers, and a prefix of its own for its topics.
-Benchmark = Callable[[Settings, Report], Iterable[Figure]]
+#: Benchmark and figure -> what it must be.
+GOALS: dict[tuple[str, str], tuple[str, float]] = {
+    ("job_j", "ratio"): (">=", 0.35),
+    ("latency", "p50_ms"): ("<=", 15),
+    ("latency", "p99_ms"): ("<=", 60),
+    ("memory", "bytes_per_machine"): ("<=", 1024),
+    ("views", "ratio"): (">=", 0.5),
+}
+COMPARED = {">=": operator.ge, "<=": operator.le}
 
 
 def bench(*names: str, json: AsJson = False) -> int:
@@ -49,39 +54,57 @@ def bench(*names: str, json: AsJson = False) -> int:
     json
         One JSON object as it is written to the file.
     """
-    chosen = choose(names)
-    directory = Settings().directory / "bench"
-    figures: dict[str, list[Figure]] = {}
-    with Stack(directory, report=say) as stack:
-        for name, benchmark in chosen.items():
-            say(f"Measuring {name}")
-            figures[name] = list(benchmark(_settings(stack, name), say))
-    results = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
-    results["figures"] = {name: [asdict(figure) for figure in found] for name, found in figures.items()}
-    RESULTS.write_text(json_text(results))
-    write_json(results) if json else _print(figures)
-    return int(any(figure.met is False for found in figures.values() for figure in found))
+    figures = measure(choose(names), Settings())
+    results = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "figures": figures}
+    RESULTS.write_text(json_text.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    if json:
+        write_json(results)
+    else:
+        _print(figures)
+    return int(
+        any(met(name, figure, value) is False for name, found in figures.items() for figure, value in found.items())
+    )
 
 
 def choose(names: tuple[str, ...]) -> dict[str, Benchmark]:
-    """The benchmarks of these names; all if none is named."""
-    sys.path.insert(0, str(CHECKOUT))
-    from bench import BENCHMARKS
-
-    known: dict[str, Benchmark] = dict(BENCHMARKS)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise Fault(f"There is no benchmark {unknown[0]!r}. There are: {', '.join(known)}")
+    """The benchmarks of these names; all if none is named. Raises Fault."""
+    if str(CHECKOUT) not in sys.path:
+        sys.path.insert(0, str(CHECKOUT))
+    modules = [
+        importlib.import_module(f"bench.{found.name}") for found in pkgutil.iter_modules([str(CHECKOUT / "bench")])
+    ]
+    known = {module.__name__.removeprefix("bench."): module.run for module in modules if hasattr(module, "run")}
+    for name in names:
+        if name not in known:
+            raise Fault(f"There is no benchmark {name!r}. There are: {', '.join(known)}")
     return {name: known[name] for name in names or known}
 
 
-def _settings(stack: Stack, name: str) -> Settings:
-    own = {
-        "kafka": stack.kafka.address,
-        "database": SecretStr(stack.postgres.dsn),
-        "prefix": f"bench-{name}-{os.getpid()}",
-    }
-    return Settings().model_copy(update=own)
+def measure(chosen: Mapping[str, Benchmark], settings: Settings) -> Figures:
+    """Run the benchmarks one after the other."""
+    figures = {}
+    with Stack(settings.directory / "bench", jars=settings.jars, report=say) as stack:
+        own = settings.model_copy(
+            update={"kafka": stack.kafka.address, "database": SecretStr(stack.postgres.dsn), "replication": 1}
+        )
+        bring_up_to_date(own)
+        for name, run in chosen.items():
+            with err.status(f"Measuring {name}"):
+                figures[name] = dict(asyncio.run(_awaited(run, own)))
+            say(f"{name}: {figures[name]}")
+    return figures
+
+
+async def _awaited(run: Benchmark, settings: Settings) -> Mapping[str, float]:
+    return await run(settings)
+
+
+def met(benchmark: str, figure: str, value: float) -> bool | None:
+    """Whether the figure reaches its goal; None where it has none."""
+    if (benchmark, figure) not in GOALS:
+        return None
+    sign, goal = GOALS[benchmark, figure]
+    return bool(COMPARED[sign](value, goal))
 
 
 def machine() -> dict[str, Any]:
@@ -101,22 +124,21 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def json_text(results: dict[str, Any]) -> str:
-    return json.dumps(results, indent=2, ensure_ascii=False) + "\n"
-
-
-def _print(figures: dict[str, list[Figure]]) -> None:
+def _print(figures: Figures) -> None:
     rows = [
         (
             name,
-            figure.name,
-            f"{figure.value:,.3g}",
-            figure.unit,
-            figure.goal,
-            {True: "met", False: "MISSED", None: ""}[figure.met],
+            figure,
+            f"{value:,}",
+            " ".join(map(str, GOALS.get((name, figure), ()))),
+            _verdict(met(name, figure, value)),
         )
         for name, found in figures.items()
-        for figure in found
+        for figure, value in found.items()
     ]
-    out.print(table("Benchmarks", ("benchmark", "figure", "value", "unit", "goal", ""), rows))
+    out.print(table("Benchmarks", ("benchmark", "figure", "value", "goal", ""), rows))
     say(f"Written to {RESULTS}")
+
+
+def _verdict(reached: bool | None) -> Text:
+    return {None: Text(), True: Text("met", "green"), False: Text("MISSED", "bold red")}[reached]

@@ -34,6 +34,7 @@ from ops.fleet import PAST, TODAY, Sent
 from ops.requests import exchanges, transcript
 from ops.running import Platform
 from ops.up import program
+from ops.verify import verify_all
 from ops.watch import ViewClock, Watch
 from topics.catalogue import COMMANDS
 from topics.metrics import LANE_PARTITIONS
@@ -41,7 +42,7 @@ from topics.settings import Settings
 from views import VIEWS
 
 UPSTREAM = fleet.FLEET.parent / "upstream.py"
-LOOK_SECONDS = 0.005
+LOOK_SECONDS, LOOK_CLOSELY_SECONDS = 0.1, 0.005
 CARE_SECONDS = 0.25
 PATIENCE_SECONDS = 60.0
 QUIET_SECONDS = 1.0
@@ -159,17 +160,26 @@ def lanes_of(port: int) -> int:
 def tell(platform: Platform, rate: float) -> bool:
     """Publish, compare, verify and show; whether all was right."""
     figures, differences = asyncio.run(play(platform, rate))
-    right = all(figure.right for figure in figures) and not differences
-    right = verified(platform.settings) and right
+    verified = verify_all(platform.settings)
     shown = asyncio.run(exchanges(platform.settings, platform.url))
     out.print(plain("Five requests", "bold"))
     for number, exchange in enumerate(shown, 1):
         out.print(transcript(number, exchange, platform.url), soft_wrap=True)
-    return right and all(exchange.right for exchange in shown)
+    wrong = [
+        *(f"{figure.table}: {figure.name}" for figure in figures if not figure.right),
+        *differences[:MOST_SHOWN],
+        *([] if verified else ["the verification"]),
+        *(f"the request {exchange.request.title!r}" for exchange in shown if not exchange.right),
+    ]
+    if wrong:
+        out.print(plain("Not as the data files imply:\n  " + "\n  ".join(wrong), "bold red"), soft_wrap=True)
+    else:
+        out.print(plain(f"All {len(figures)} figures are what the data files imply.", "bold green"))
+    return not wrong
 
 
 async def play(platform: Platform, rate: float) -> tuple[list[Check], list[str]]:
-    """Publish the past and today, print what came of them; the figures, and the commands answered wrongly."""
+    """Publish the past and today and print what came of them; the figures, and the commands answered wrongly."""
     connection = await asyncpg.connect(platform.settings.database.get_secret_value())
     try:
         with Watch(platform.settings) as watch:
@@ -178,14 +188,11 @@ async def play(platform: Platform, rate: float) -> tuple[list[Check], list[str]]
             today = await stage.publish(f"Today, {rate:g} commands/s", TODAY, rate)
             await stage.quiet()
         figures = checks(stage.sent, watch, await count_rows(connection))
-        differences = list(wrong_answers(stage.sent, watch.answers))
-        out.print(tables(figures))
-        for line in differences[:MOST_SHOWN]:
-            out.print(plain(line, "red"), soft_wrap=True)
-        out.print(Text("\n").join(speed_lines(past, today, rate)), soft_wrap=True)
-        return figures, differences
     finally:
         await connection.close()
+    out.print(tables(figures))
+    out.print(Text("\n").join(speed_lines(past, today, rate)), soft_wrap=True)
+    return figures, list(wrong_answers(stage.sent, watch.answers))
 
 
 async def count_rows(connection: "asyncpg.Connection[Any]") -> dict[str, int]:
@@ -209,7 +216,8 @@ class Stage:
         first, total = len(self.watch.answers), fleet.answers(sent).total()
         with upstream(self.platform.settings, folder, rate), progress(title, total) as step:
             done = 0
-            async for answers in self._looking(lambda: len(self.watch.answers) - first):
+            pause = LOOK_CLOSELY_SECONDS if rate else LOOK_SECONDS
+            async for answers in self._looking(lambda: len(self.watch.answers) - first, pause):
                 step(answers - done)
                 done = answers
                 if done >= total and self.clock.caught_up(self.watch):
@@ -225,7 +233,7 @@ class Stage:
             elif time.monotonic() - since > QUIET_SECONDS and self.clock.caught_up(self.watch):
                 return
 
-    async def _looking(self, count: Callable[[], int]) -> AsyncIterator[int]:
+    async def _looking(self, count: Callable[[], int], pause: float = LOOK_SECONDS) -> AsyncIterator[int]:
         """The count again and again, with a look at the views before each. Raises Fault when nothing moves any more."""
         cared = moved = time.monotonic()
         last = (-1, -1.0)
@@ -242,7 +250,7 @@ class Stage:
                 raise self.watch.fault
             if now - moved > PATIENCE_SECONDS:
                 raise Fault(self._stuck())
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(pause)
 
     def _stuck(self) -> str:
         answered = {answer.key for answer in self.watch.answers}
@@ -281,13 +289,6 @@ def upstream(settings: Settings, folder: Path, rate: float) -> Iterator[Child]:
         yield child
     finally:
         child.stop()
-
-
-def verified(settings: Settings) -> bool:
-    """Whether `bitcorp verify` finds no difference."""
-    from ops.verify import verify_all
-
-    return verify_all(settings)
 
 
 def next_commands(settings: Settings, folder: Path) -> tuple[str, ...]:

@@ -89,10 +89,15 @@ def routes() -> Rows:
 
     found = {
         (route.method, route.resource.canonical)
-        for route in make_app(Settings()).router.routes()
+        for route in make_app(_with_a_broker(Settings())).router.routes()
         if route.resource is not None and route.method not in ("HEAD", "OPTIONS", "*")
     }
     return [(method, path) for path, method in sorted((path, method) for method, path in found)]
+
+
+def _with_a_broker(settings: Settings) -> Settings:
+    """The API refuses to be made without one; nothing is opened until it starts."""
+    return settings.model_copy(update={"kafka": settings.kafka or "127.0.0.1:9"})
 
 
 def views() -> Rows:

@@ -17,7 +17,7 @@ from topics.settings import Settings
 
 API = "/api/v1"
 TOKEN_LIFE = timedelta(minutes=10)
-MOST_LINES = 24
+MOST_LINES = 32
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ops.embedded.errors import Report
+from ops.embedded.errors import EmbeddedError, Report
 from ops.embedded.locks import server_lock
 from ops.embedded.process import Child, spawn
 
@@ -78,7 +78,7 @@ class Process:
 
 
 class Supervisor:
-    """Call `look` often: it starts again what has ended. `stop` ends all, the last started first where it matters."""
+    """Call `look` often: it starts again what has ended. `stop` ends processes first, then the servers they use."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -92,9 +92,15 @@ class Supervisor:
         self._kept += things
         now = time.monotonic()
         self._started |= {thing.name: now for thing in things}
-        with ThreadPoolExecutor(len(things) or 1) as pool:
+        pool = ThreadPoolExecutor(len(things) or 1)
+        try:
             for start in [pool.submit(thing.start) for thing in things]:
                 start.result()
+        except BaseException:
+            _stop(things)  # what still waits for its server to answer stops waiting
+            raise
+        finally:
+            pool.shutdown()
 
     def look(self) -> None:
         for thing in self._kept:
@@ -102,12 +108,10 @@ class Supervisor:
                 self._mend(thing, time.monotonic())
 
     def stop(self) -> None:
-        """Ask all processes to end, then the servers that they use."""
+        """Return when nothing runs any more."""
         processes = [thing for thing in self._kept if isinstance(thing, Process)]
-        for things in (processes, [thing for thing in self._kept if thing not in processes]):
-            with ThreadPoolExecutor(len(things) or 1) as pool:
-                for stop in [pool.submit(thing.stop) for thing in things]:
-                    stop.result()
+        _stop(processes)
+        _stop([thing for thing in self._kept if thing not in processes])
         self._kept = []
 
     def _mend(self, thing: Kept, now: float) -> None:
@@ -119,7 +123,14 @@ class Supervisor:
         elif now >= due:
             del self._due[thing.name]
             self._started[thing.name] = now
+            self._start_again(thing)
+
+    def _start_again(self, thing: Kept) -> None:
+        try:
             thing.start()
+        except (EmbeddedError, OSError) as fault:
+            self._report(f"{thing.name} cannot start: {fault}")
+        else:
             self._report(f"{thing.name} runs again (pid {thing.pid})")
 
     def _next_pause(self, name: str, now: float) -> float:
@@ -127,6 +138,12 @@ class Supervisor:
         pause = FIRST_PAUSE if steady or name not in self._pauses else min(LONGEST_PAUSE, self._pauses[name] * 2)
         self._pauses[name] = pause
         return pause
+
+
+def _stop(things: Sequence[Kept]) -> None:
+    with ThreadPoolExecutor(len(things) or 1) as pool:
+        for stop in [pool.submit(thing.stop) for thing in things]:
+            stop.result()
 
 
 def _log_of(thing: Kept) -> str:

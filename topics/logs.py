@@ -21,8 +21,8 @@ TALKATIVE = ("faust", "mode", "aiokafka", "librdkafka", "aiohttp", "asyncio")
 
 _PASSWORD_IN_URL = re.compile(r"(://[^:/@\s]*:)[^@\s]+(?=@)")
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_CONTROL_IN_LINES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL_IN_LINES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def configure(settings: Settings, process: str) -> None:

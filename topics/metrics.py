@@ -66,9 +66,7 @@ LANE_DEAD_LETTERS = _counter(
     "bitcorp_lane_dead_letters_total", "Records set aside in the dead letters, by reason.", "reason"
 )
 LANE_GROUP_COMMANDS = _histogram("bitcorp_lane_group_commands", "Commands in one commit of a lane.", buckets=SIZES)
-LANE_DECIDE_SECONDS = _histogram("bitcorp_lane_decide_seconds", "Time to decide the commands of one commit.")
 LANE_COMMIT_SECONDS = _histogram("bitcorp_lane_commit_seconds", "Time until a commit's state batch is acknowledged.")
-LANE_PUBLISH_SECONDS = _histogram("bitcorp_lane_publish_seconds", "Time until a commit's outbox is acknowledged.")
 LANE_TAKEOVERS = _counter("bitcorp_lane_takeovers_total", "Partitions taken over, the first time after start included.")
 LANE_VOID_BATCHES = _counter(
     "bitcorp_lane_void_batches_total", "State batches of ours that another owner's write made void."
@@ -109,6 +107,7 @@ def serve(port: int, host: str = "127.0.0.1", healthy: Callable[[], bool] = lamb
     class Handler(MetricsHandler):
         registry = REGISTRY
         server_version, sys_version = "bitcorp", ""
+        timeout = 10.0
 
         def do_GET(self) -> None:
             if self.path.partition("?")[0] == "/metrics":

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from confluent_kafka.admin import (
 )
 
 from topics.catalogue import TOPICS, Topic
-from topics.publisher import Unavailable
+from topics.publisher import Unavailable, address_of
 from topics.settings import Settings
 
 REQUEST_SECONDS = 10.0
-CREATION_SECONDS = 30.0
+SETTLING_SECONDS = 30.0
 POLL_SECONDS = 0.05
+APPLY = "bitcorp topics apply"
+MISSING = "missing"
 SAFE_REPLICATION = 3
 SAFE_IN_SYNC = 2
 
@@ -39,7 +42,7 @@ class Difference:
     what: str
     found: str
     expected: str
-    mend: str = "bitcorp topics apply"
+    mend: str = APPLY
 
     def __str__(self) -> str:
         return f"{self.topic}: {self.what} is {self.found}, expected {self.expected}. To mend it: {self.mend}"
@@ -61,7 +64,9 @@ def create_topics(settings: Settings) -> list[str]:
     """
     _refuse(list(_unsafe_settings(settings)))
     admin = _admin(settings)
-    done = _create_missing(admin, settings) + _mend_configs(admin, settings)
+    done = _create_missing(admin, settings)
+    done += _mend_configs(admin, settings)
+    _wait_until_seen(admin, settings)
     require(settings)
     return done
 
@@ -73,16 +78,7 @@ def require(settings: Settings) -> None:
 
 def compare(settings: Settings) -> list[Difference]:
     """Every difference between the topics that Kafka has and those that the catalogue and the settings want."""
-    admin = _admin(settings)
-    there = _topics(admin)
-    wanted = _wanted(settings)
-    configs = _configs(admin, [name for name in wanted if name in there])
-    found = [
-        difference
-        for name, topic in wanted.items()
-        for difference in _differences(settings, name, topic, there.get(name), configs.get(name, {}))
-    ]
-    return [*_unsafe_settings(settings), *found]
+    return [*_unsafe_settings(settings), *_compare(_admin(settings), settings)]
 
 
 def topic_id(settings: Settings, name: str) -> str:
@@ -115,6 +111,17 @@ def _refuse(differences: Sequence[Difference]) -> None:
 # Differences
 
 
+def _compare(admin: AdminClient, settings: Settings) -> list[Difference]:
+    there = _topics(admin)
+    wanted = _wanted(settings)
+    configs = _configs(admin, [name for name in wanted if name in there])
+    return [
+        difference
+        for name, topic in wanted.items()
+        for difference in _differences(settings, name, topic, there.get(name), configs.get(name, {}))
+    ]
+
+
 def _unsafe_settings(settings: Settings) -> Iterator[Difference]:
     if not settings.single_node and settings.replication < SAFE_REPLICATION:
         mend = f"set BITCORP_REPLICATION={SAFE_REPLICATION}, or BITCORP_SINGLE_NODE=true where data may be lost"
@@ -122,7 +129,7 @@ def _unsafe_settings(settings: Settings) -> Iterator[Difference]:
 
 
 def _missing(name: str) -> Difference:
-    return Difference(name, "the topic", "missing", "there")
+    return Difference(name, "the topic", MISSING, "there")
 
 
 def _differences(
@@ -157,9 +164,7 @@ def _create_missing(admin: AdminClient, settings: Settings) -> list[str]:
     if not missing:
         return []
     created = admin.create_topics(missing, request_timeout=REQUEST_SECONDS)
-    done = [f"created {name}" for name, future in created.items() if _was_created(future)]
-    _wait_for_leaders(admin, list(_wanted(settings)))
-    return done
+    return [f"created {name}" for name, future in created.items() if _was_created(future)]
 
 
 def _was_created(future: "Future[None]") -> bool:
@@ -173,42 +178,44 @@ def _was_created(future: "Future[None]") -> bool:
     return True
 
 
-def _wait_for_leaders(admin: AdminClient, names: Sequence[str]) -> None:
-    deadline = time.monotonic() + CREATION_SECONDS
-    while leaderless := [name for name, found in _found(admin, names).items() if not _led(found)]:
+def _wait_until_seen(admin: AdminClient, settings: Settings) -> None:
+    """A broker hears of what the controller has done a moment later, and a partition has its leader later still."""
+    deadline = time.monotonic() + SETTLING_SECONDS
+    while pending := [*_mendable(admin, settings), *_leaderless(admin, settings)]:
         if time.monotonic() > deadline:
             raise Unavailable(
-                f"Kafka has no leader for {', '.join(leaderless)} after {CREATION_SECONDS:.0f} s. "
+                f"After {SETTLING_SECONDS:.0f} s Kafka is not done with its topics ({'; '.join(pending)}). "
                 "See whether all brokers run."
             )
         time.sleep(POLL_SECONDS)
 
 
-def _found(admin: AdminClient, names: Sequence[str]) -> dict[str, TopicMetadata | None]:
-    there = _topics(admin)
-    return {name: there.get(name) for name in names}
+def _mendable(admin: AdminClient, settings: Settings) -> list[str]:
+    return [f"{found.topic}: {found.what}" for found in _compare(admin, settings) if found.mend == APPLY]
 
 
-def _led(found: TopicMetadata | None) -> bool:
-    return found is not None and all(partition.leader >= 0 for partition in found.partitions.values())
+def _leaderless(admin: AdminClient, settings: Settings) -> list[str]:
+    wanted = _wanted(settings)
+    return [
+        f"{name}/{partition.id}: no leader"
+        for name, topic in _topics(admin).items()
+        if name in wanted
+        for partition in topic.partitions.values()
+        if partition.leader < 0
+    ]
 
 
 def _mend_configs(admin: AdminClient, settings: Settings) -> list[str]:
-    wanted = _wanted(settings)
-    configs = _configs(admin, list(wanted))
-    resources = {
-        name: _change(name, {k: v for k, v in config_of(topic, settings).items() if configs[name].get(k) != v})
-        for name, topic in wanted.items()
-    }
-    changes = [resource for resource in resources.values() if resource.incremental_configs]
+    """Set what differs on topics that are there; the new ones have it already."""
+    changes: dict[str, dict[str, str]] = defaultdict(dict)
+    for found in _compare(admin, settings):
+        if found.mend == APPLY and found.found != MISSING:
+            changes[found.topic][found.what] = found.expected
     if changes:
-        for future in admin.incremental_alter_configs(changes, request_timeout=REQUEST_SECONDS).values():
+        resources = [_change(name, values) for name, values in changes.items()]
+        for future in admin.incremental_alter_configs(resources, request_timeout=REQUEST_SECONDS).values():
             _result(future)
-    return [
-        f"set {entry.name}={entry.value} on {resource.name}"
-        for resource in changes
-        for entry in resource.incremental_configs
-    ]
+    return [f"set {key}={value} on {name}" for name, values in changes.items() for key, value in values.items()]
 
 
 def _change(name: str, values: Mapping[str, str]) -> ConfigResource:
@@ -245,9 +252,9 @@ def _result(future: "Future[T]") -> T:
 
 
 def _no_answer(fault: Any) -> str:
-    return f"Kafka does not answer ({fault.args[0].str()}). Start it (`bitcorp up`), or set BITCORP_KAFKA."
+    return f"Kafka does not answer ({fault.args[0].str()}). Start it (bitcorp up), or set BITCORP_KAFKA."
 
 
 def _admin(settings: Settings) -> AdminClient:
-    config = {"bootstrap.servers": settings.kafka, "client.id": f"{settings.prefix}-provision"}
+    config = {"bootstrap.servers": address_of(settings), "client.id": f"{settings.prefix}-provision"}
     return AdminClient(config, logger=logging.getLogger("librdkafka"))

@@ -15,6 +15,7 @@ from topics.messages import CommandMessage, write_command
 from topics.settings import Settings
 
 SEND_SECONDS = 5.0
+REQUEST_SECONDS = 10.0
 PROBE_SECONDS = 1.0
 SILENCE_SECONDS = 3.0
 ANY_PARTITION = -1
@@ -32,6 +33,13 @@ class Unavailable(ConnectionError):
     """
 
 
+def address_of(settings: Settings) -> str:
+    """Kafka's bootstrap servers. Raises Unavailable where none are named."""
+    if not settings.kafka:
+        raise Unavailable("No Kafka is named. Start the embedded one (bitcorp up), or set BITCORP_KAFKA.")
+    return settings.kafka
+
+
 class TooLarge(ValueError):
     """The message is larger than its topic takes."""
 
@@ -44,7 +52,7 @@ class Publisher:
 
     def __init__(self, settings: Settings) -> None:
         """Nothing is opened yet."""
-        self._address = settings.kafka
+        self._address = address_of(settings)
         self._client_id = f"{settings.prefix}-publisher"
         self._commands = COMMANDS.named(settings.prefix)
         self._limits = {topic.named(settings.prefix): topic.limit for topic in TOPICS}
@@ -112,11 +120,11 @@ class Publisher:
     def _reason(self, producer: AIOKafkaProducer | None, topic: str, fault: Exception) -> str:
         if producer is None:
             return self._advice("does not answer")
-        if producer.client.cluster.partitions_for_topic(topic) is None:
+        if not isinstance(fault, TimeoutError):
+            return self._advice(f"did not take a message ({fault!r})")
+        if self.ready() and producer.client.cluster.partitions_for_topic(topic) is None:
             return f"Kafka at {self._address} has no topic {topic}. Create it: bitcorp topics apply"
-        if isinstance(fault, TimeoutError):
-            return self._advice(f"did not acknowledge a message within {SEND_SECONDS:.0f} s")
-        return self._advice(f"did not take a message ({fault!r})")
+        return self._advice(f"did not acknowledge a message within {SEND_SECONDS:.0f} s")
 
     def _advice(self, what: str) -> str:
         return f"Kafka at {self._address} {what}. See whether the broker runs; the same message may be sent again."
@@ -126,9 +134,13 @@ class Publisher:
     async def _keep_connected(self) -> None:
         while True:
             self._lost.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SILENCE_SECONDS):
+            try:
+                async with asyncio.timeout(REQUEST_SECONDS):
                     await self._probe()
+            except TimeoutError:
+                pass
+            except Exception:  # whatever it is, the process must not stay without Kafka for it
+                log.exception("kafka cannot be looked for", address=self._address)
             with suppress(TimeoutError):
                 async with asyncio.timeout(PROBE_SECONDS):
                     await self._lost.wait()
@@ -146,7 +158,7 @@ class Publisher:
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
-            request_timeout_ms=10_000,
+            request_timeout_ms=int(REQUEST_SECONDS * 1000),
             max_request_size=BATCH_LIMIT,
         )
         try:

@@ -41,8 +41,7 @@ table = Table(
     Column("offset", BigInteger, nullable=False),
     moment("recorded_at"),
 )
-Index("outcomes_by_time", table.c.company_id, table.c.recorded_at, table.c.command_id)
-Index("outcomes_by_status", table.c.company_id, table.c.status, table.c.recorded_at, table.c.command_id)
+Index("outcomes_by_actor", table.c.company_id, table.c.actor, table.c.recorded_at, table.c.command_id)
 Index("outcomes_by_age", table.c.recorded_at)
 
 outcomes = View("outcomes", table)
@@ -92,7 +91,7 @@ OUTCOMES = Resource(
     item_path="commands/{command_id}",
     group="outcomes",
     permission="command.read",
-    summary="Commands of the company with their outcomes",
+    summary="The caller's commands with their outcomes",
     item=OutcomeItem,
     rows=select(table),
     company=table.c.company_id,

@@ -37,17 +37,19 @@ async def apply(
 ) -> Checkpoint:
     """Change the views by what lies beyond the checkpoint and move it, all in one transaction; gives the new one.
 
-    Raises PositionGap, or CheckpointMoved where another projector was here; then nothing is changed.
+    Raises PositionGap after applying what lies before it, and CheckpointMoved where another projector was here; then
+    nothing is changed.
     """
-    if not entries:
-        return at
-    fresh = beyond(entries, at.position)
-    new = Checkpoint(at.position + len(fresh), entries[-1].offset + 1)
-    async with connection.begin():
-        await move(connection, group.name, partition, at, new)
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        for statement, rows in runs(group, (entry.content for entry in fresh)):
-            await driver.executemany(statement.text(schema), rows)
+    fresh, seen, gap = before_gap(entries, at.position)
+    new = Checkpoint(at.position + len(fresh), entries[seen - 1].offset + 1) if seen else at
+    if seen:
+        async with connection.begin():
+            await move(connection, group.name, partition, at, new)
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            for statement, rows in runs(group, (entry.content for entry in fresh)):
+                await driver.executemany(statement.text(schema), rows)
+    if gap is not None:
+        raise gap
     return new
 
 
@@ -61,18 +63,17 @@ async def start_at(
     return new
 
 
-def beyond(entries: Iterable[Entry], position: int) -> list[Entry]:
-    """The entries after `position`, each once. Raises PositionGap where one is missing."""
+def before_gap(entries: Sequence[Entry], position: int) -> tuple[list[Entry], int, PositionGap | None]:
+    """The entries that follow `position`, each once; how many were looked at for them; and the gap that ended that."""
     fresh = []
-    for entry in entries:
+    for seen, entry in enumerate(entries):
         if entry.position > position + 1:
-            raise PositionGap(
-                f"position {position + 1} is missing: offset {entry.offset} holds position {entry.position}"
-            )
+            found = f"position {position + 1} is missing: offset {entry.offset} holds position {entry.position}"
+            return fresh, seen, PositionGap(found)
         if entry.position == position + 1:
             fresh.append(entry)
             position += 1
-    return fresh
+    return fresh, len(entries), None
 
 
 def runs(group: Group, contents: Iterable[Content]) -> list[Run]:

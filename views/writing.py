@@ -50,8 +50,8 @@ class Statement:
     @cached_property
     def _fixed(self) -> dict[str, Any]:
         """Values that are always the same: constants within the statement, and `blank`."""
-        binds = self._compiled(SCHEMA).binds
-        return {name: bind.value for name, bind in binds.items() if bind.value is not None} | self._blank
+        binds = self._compiled(SCHEMA).bind_names.items()
+        return {name: bind.value for bind, name in binds if not bind.required} | self._blank
 
     def change(self, **values: Any) -> Change:
         given = self._fixed | values

@@ -136,7 +136,7 @@ class Broker:
         self.journal_end: dict[int, int] = defaultdict(int)
         self.group: dict[int, int] = {}
         self.generation: dict[int, int] = defaultdict(int)
-        self.watchers: list[Callable[[], None]] = []
+        self.watchers: dict[int, list[Callable[[], None]]] = defaultdict(list)
         self._batches = 0
 
     def records(self, topic: str, partition: int) -> list[Record]:
@@ -155,8 +155,9 @@ class Broker:
         elif answer := answer_to(record):
             partition, offset, last = answer
             self.answered[partition][offset] = last
-        for watcher in self.watchers:
-            watcher()
+        if record.topic == COMMANDS.named(PREFIX):
+            for watcher in self.watchers[record.partition]:
+                watcher()
 
     def append_state(self, partition: int, records: Sequence[StateRecord], headers: list[Any]) -> int:
         log, self._batches = self.changelog[partition], self._batches + 1
@@ -202,7 +203,7 @@ class Process:
         )
 
     def start(self) -> None:
-        self.broker.watchers.append(self._more.set)
+        self.broker.watchers[self.partition].append(self._more.set)
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._fetch())]
 
     def die(self) -> None:
@@ -213,8 +214,8 @@ class Process:
     def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
-        if self._more.set in self.broker.watchers:
-            self.broker.watchers.remove(self._more.set)
+        if self._more.set in self.broker.watchers[self.partition]:
+            self.broker.watchers[self.partition].remove(self._more.set)
         self.ended.set()
 
     async def leave(self) -> None:
@@ -385,8 +386,8 @@ class Simulation:
     process_class: type[Process] = Process
     faults: Faults = NONE
     check_seconds: float = CHECK_SECONDS
-    owners: int = 6
-    orders: int = 30
+    owners: int = 4
+    orders: int = 18
     violations: list[str] = field(default_factory=list)
 
     def run(self) -> list[str]:

@@ -17,7 +17,7 @@ from domain.decider import Actor
 from topics.settings import Settings
 
 ROOT = "/api/v1"
-PATIENCE = 30
+PATIENCE = 120
 
 
 def until(fact: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:

@@ -21,7 +21,11 @@ from views.migrate import upgrade
 @pytest.fixture(scope="session")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """An API in this process that never connects to anything."""
-    settings = Settings(directory=tmp_path_factory.mktemp("door"), database="postgresql://nobody@127.0.0.1:1/none")
+    settings = Settings(
+        kafka="127.0.0.1:1",
+        database="postgresql://nobody@127.0.0.1:1/none",
+        directory=tmp_path_factory.mktemp("door"),
+    )
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, daemon=True)
     thread.start()

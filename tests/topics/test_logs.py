@@ -1,9 +1,8 @@
 """Logs as operators read them: one line an entry, ids under one name each, no secret."""
 
-import io
 import json
 import logging
-import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -15,14 +14,14 @@ from topics import logs
 from topics.settings import Settings
 
 
-class Stderr(io.TextIOWrapper):
-    """What a process writes to its standard error."""
+class Stderr:
+    """What the process has written to its standard error since the last look."""
 
-    def __init__(self) -> None:
-        super().__init__(io.BytesIO(), encoding="utf-8", write_through=True)
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
 
     def lines(self) -> list[str]:
-        return self.buffer.getvalue().decode().splitlines()  # type: ignore[attr-defined, no-any-return]
+        return self._capsys.readouterr().err.removesuffix("\n").split("\n")
 
     def entry(self) -> dict[str, Any]:
         (line,) = self.lines()
@@ -30,13 +29,11 @@ class Stderr(io.TextIOWrapper):
 
 
 @pytest.fixture
-def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stderr]:
+def stderr(capsys: pytest.CaptureFixture[str]) -> Iterator[Stderr]:
     """The standard error of a process whose logs we configure; afterwards all is as it was."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    written = Stderr()
-    monkeypatch.setattr(sys, "stderr", written)
-    yield written
+    yield Stderr(capsys)
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
@@ -152,11 +149,12 @@ def test_a_repeated_line_is_heard_again_after_some_seconds() -> None:
     assert heard == [True, False, False, True, False]
 
 
-def test_python_warnings_are_logged(stderr: Stderr) -> None:
-    configured()
-    with pytest.warns(UserWarning):
-        logging.getLogger("py.warnings").warning("%s", "UserWarning: old")
-        import warnings
-
-        warnings.warn("old", UserWarning, stacklevel=1)
-    assert "old" in stderr.lines()[0]
+def test_a_warning_of_python_is_logged(stderr: Stderr) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        configured()
+        warnings.warn("this way is old", DeprecationWarning, stacklevel=1)
+        entry = stderr.entry()
+        logging.captureWarnings(False)
+    assert (entry["logger"], entry["level"]) == ("py.warnings", "warning")
+    assert "this way is old" in entry["event"]

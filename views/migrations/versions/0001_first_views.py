@@ -210,8 +210,7 @@ INDEXES = (
     "equipment_by_assignee ON erp.equipment (company_id, assignee_id, equipment_id) WHERE assignee_id IS NOT NULL",
     "equipment_like_name ON erp.equipment USING gin (name gin_trgm_ops)",
     "equipment_like_serial_number ON erp.equipment USING gin (serial_number gin_trgm_ops)",
-    "outcomes_by_time ON erp.outcomes (company_id, recorded_at, command_id)",
-    "outcomes_by_status ON erp.outcomes (company_id, status, recorded_at, command_id)",
+    "outcomes_by_actor ON erp.outcomes (company_id, actor, recorded_at, command_id)",
     "outcomes_by_age ON erp.outcomes (recorded_at)",
 )
 

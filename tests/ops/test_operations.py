@@ -1,0 +1,232 @@
+"""The commands that look at a running platform and use it, on real servers with a real lane, views and API."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from confluent_kafka import Producer
+from pydantic import SecretStr
+
+from ops.embedded import Stack
+from ops.running import Platform
+from tests.ops.shell import Shell, variables_of
+from topics.catalogue import COMMANDS
+from topics.messages import write_command
+from topics.settings import Settings
+
+ADMIN = ("ann", "Ann Soto", "ann@acme.example")
+
+
+@pytest.fixture(scope="module")
+def platform(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """All processes on the run's servers, with topics and a database of this module's own."""
+    name = f"test_{uuid4().hex[:10]}"
+    asyncio.run(execute(stack.postgres.dsn, f"CREATE DATABASE {name}"))
+    settings = Settings(
+        kafka=stack.kafka.address,
+        database=SecretStr(urlunsplit(urlsplit(stack.postgres.dsn)._replace(path=f"/{name}"))),
+        prefix=name.replace("_", "-"),
+        partitions=2,
+        api_port=0,
+        directory=tmp_path_factory.mktemp("platform"),
+    )
+    with Platform(settings, workers=1) as running:
+        yield running
+    asyncio.run(execute(stack.postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def shell(platform: Platform, bitcorp: Shell) -> Shell:
+    """A shell with the platform's settings."""
+    bitcorp.set(**variables_of(platform.settings))
+    return bitcorp
+
+
+@pytest.fixture
+def company(shell: Shell) -> str:
+    """A new company with its admin, ann."""
+    name = f"firm-{uuid4().hex[:8]}"
+    said = shell("send", "create-company", name, "Acme", "America/Lima", "PEN", *ADMIN, "--actor", "operator:root")
+    assert said.code == 0, said.text
+    return name
+
+
+def test_a_command_is_sent_and_its_outcome_printed(shell: Shell, company: str) -> None:
+    sender = ("--company", company, "--actor", "user:ann")
+    said = shell("send", "define-category", "trucks", "Trucks", *sender)
+    assert said.code == 0, said.text
+    assert "accepted define-category category/trucks version 1, 1 event" in said.text
+    assert "Consistency:" in said.text
+
+
+def test_a_refusal_is_printed_with_its_code_and_exits_with_one(shell: Shell, company: str) -> None:
+    said = shell("send", "define-category", "trucks", "Trucks", "--company", company, "--actor", "user:bob")
+    assert said.code == 1
+    assert "rejected: actor-unknown" in said.text
+
+
+def test_the_same_id_again_gives_the_first_outcome_again(shell: Shell, company: str) -> None:
+    words = ("send", "define-category", "trucks", "Trucks", "--company", company, "--actor", "user:ann", "--json")
+    first, again = (json.loads(shell(*words, "--id", "7d3c" + "0" * 28).out) for _ in range(2))
+    assert (first["repeat"], again["repeat"]) == (False, True)
+    assert (first["version"], first["last"]) == (again["version"], again["last"])
+
+
+def test_what_happened_can_be_followed(shell: Shell, company: str) -> None:
+    words = ("--from-beginning", "--no-follow", "--company", company)
+    assert "company-created operator:root" in shell("tail", "events", *words).text
+    events = [json.loads(line) for line in shell("tail", "events", *words, "--json").out.splitlines()]
+    assert [event["subject"] for event in events] == [f"company/{company}", "user/ann"]
+    assert events[0]["data"]["name"] == "Acme"
+    assert "accepted" in shell("tail", "outcomes", *words).text
+
+
+def test_a_dead_letter_is_listed_shown_and_refused_for_a_retry(platform: Platform, shell: Shell, company: str) -> None:
+    publish(platform.settings, company.encode(), b"{\x1b[2Jnot json", [("ce_specversion", b"1.0")])
+    number = dead_letter_of(shell, company)
+    assert "header ce_id is missing" in shell("dead-letters", "list", "--company", company).text
+    shown = shell("dead-letters", "show", number)
+    assert "not json" in shown.text
+    assert "\x1b" not in shown.out
+    assert json.loads(shell("dead-letters", "show", number, "--json").out)["reason"] == "invalid"
+    said = shell("dead-letters", "retry", number)
+    assert said.code == 1
+    assert "cannot be retried as it is" in said.text
+
+
+def test_a_dead_letter_that_holds_a_command_is_tried_again_under_an_id_that_follows_from_its_own(
+    platform: Platform, shell: Shell, company: str
+) -> None:
+    from tests.agents.orders import ADA, order
+
+    key, value, headers = write_command(order(company, "equipment.fly", "ex-1", {}, actor=ADA))
+    publish(platform.settings, key, value, list(headers))
+    number = dead_letter_of(shell, company)
+    said = shell("dead-letters", "retry", number)
+    assert said.code == 1
+    assert "rejected: invalid" in said.text
+    assert "the first outcome of this id again" in shell("dead-letters", "retry", number).text
+
+
+def test_a_dead_letter_that_is_not_there_is_said_so(shell: Shell, platform: Platform) -> None:
+    for number in ("0:999999", "77:0", "x"):
+        said = shell("dead-letters", "show", number)
+        assert said.code == 1
+        assert "dead letter" in said.text
+
+
+def dead_letter_of(shell: Shell, company: str) -> str:
+    """Its number, as soon as there is one."""
+    for _ in range(100):
+        lines = shell("dead-letters", "list", "--company", company, "--json").out.splitlines()
+        if lines:
+            letter = json.loads(lines[-1])
+            return f"{letter['partition']}:{letter['offset']}"
+    raise AssertionError("no dead letter came")
+
+
+def publish(settings: Settings, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    """As an upstream system would, with the partitioner of Kafka's own clients."""
+    producer = Producer({"bootstrap.servers": settings.kafka, "partitioner": "murmur2_random"})
+    producer.produce(COMMANDS.named(settings.prefix), value, key, headers=headers)
+    assert producer.flush(20) == 0
+
+
+def test_views_are_listed_with_their_rows(shell: Shell, company: str) -> None:
+    assert "companies" in shell("views", "list").text
+    rows = {row["view"]: row for row in map(json.loads, shell("views", "list", "--json").out.splitlines())}
+    assert rows["companies"]["group"] == "fleet"
+    assert rows["companies"]["position"] + rows["companies"]["behind"] >= 2
+
+
+def test_a_view_is_rebuilt_beside_the_live_one(shell: Shell, company: str) -> None:
+    said = shell("views", "rebuild", "equipment")
+    assert said.code == 0, said.text
+    assert "fleet is rebuilt" in said.text
+
+
+def test_topics_schema_and_doctor_are_as_they_should_be(shell: Shell, platform: Platform) -> None:
+    assert shell("topics", "show").code == 0
+    assert "The topics are as the catalogue says." in shell("topics", "apply").text
+    assert "revision" in shell("migrate").text
+    said = shell("doctor")
+    assert said.code == 0, said.text
+    for check in ("kafka", "topics", "database", "schema", "roles", "clock"):
+        assert f"good {check}" in said.text
+
+
+def test_topics_with_another_partition_count_are_shown_with_what_to_do(shell: Shell, platform: Platform) -> None:
+    shell.set(PARTITIONS="5")
+    for words in (("topics", "show"), ("topics", "apply"), ("doctor",)):
+        said = shell(*words)
+        assert said.code == 1
+        assert "partition count" in said.text
+        assert "BITCORP_PARTITIONS=2" in said.text
+
+
+def test_missing_topics_are_a_fault_that_names_its_mend(shell: Shell, platform: Platform) -> None:
+    shell.set(PREFIX="nobody-made-these")
+    for words in (("tail", "events", "--no-follow"), ("verify",), ("topics", "show"), ("doctor",)):
+        said = shell(*words)
+        assert said.code == 1
+        assert "bitcorp topics apply" in said.text
+
+
+def test_an_old_schema_is_a_fault_that_names_its_mend(shell: Shell, stack: Stack, platform: Platform) -> None:
+    shell.set(DATABASE=urlunsplit(urlsplit(stack.postgres.dsn)._replace(path="/template1")))
+    for words in (("doctor",), ("views", "list"), ("verify",)):
+        said = shell(*words)
+        assert said.code == 1
+        assert "bitcorp migrate" in said.text
+
+
+def test_a_user_without_rights_is_told_which_ones_it_needs(shell: Shell, stack: Stack, platform: Platform) -> None:
+    name = f"weak_{uuid4().hex[:8]}"
+    asyncio.run(execute(stack.postgres.dsn, f"CREATE ROLE {name} LOGIN"))
+    asyncio.run(execute(stack.postgres.dsn, f"CREATE DATABASE {name}"))
+    parts = urlsplit(stack.postgres.dsn)
+    shell.set(DATABASE=urlunsplit(parts._replace(path=f"/{name}", netloc=f"{name}@{parts.netloc.partition('@')[2]}")))
+    try:
+        said = shell("migrate")
+        assert said.code == 1
+        assert "must name the owner of the schema" in said.text
+    finally:
+        asyncio.run(execute(stack.postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+        asyncio.run(execute(stack.postgres.dsn, f"DROP ROLE {name}"))
+
+
+def test_the_state_can_be_rebuilt_while_lanes_run_and_everything_still_agrees(shell: Shell, company: str) -> None:
+    assert shell("state", "rebuild").code == 0
+    words = ("send", "define-category", "trucks", "Trucks", "--company", company, "--actor", "user:ann")
+    assert shell(*words).code == 0
+    said = shell("verify")
+    assert said.code == 0, said.text
+    assert "Everything agrees with the journal." in said.text
+
+
+def test_a_command_that_nobody_decides_is_reported_after_the_wait(
+    shell: Shell, blank: Settings, tmp_path: Path
+) -> None:
+    from topics.provision import create_topics
+
+    create_topics(blank)
+    shell.set(PREFIX=blank.prefix, PARTITIONS=str(blank.partitions))
+    said = shell(
+        *("send", "create-company", "acme", "Acme", "UTC", "EUR", *ADMIN, "--actor", "operator:root", "--wait", "0.5")
+    )
+    assert said.code == 1
+    assert "no outcome came within 0.5 s" in said.text
+    assert "bitcorp doctor" in said.text
