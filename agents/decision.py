@@ -18,7 +18,7 @@ from domain.decider import Refusal, Rejected
 from domain.engine import NO_CHAIN, Book, Fact, chain_key, command_key, decide, failed, id_reused, invalid
 from domain.record import Status
 from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES, Topic, partition_of
-from topics.cloudevents import Malformed, Record
+from topics.cloudevents import Malformed, Record, size_of
 from topics.messages import (
     REROUTED,
     CommandMessage,
@@ -157,7 +157,11 @@ class Draft:
         """The sender's partitioner is not Kafka's own: pass the command on, with its id, to where its company lives."""
         right = partition_of(record.key or b"", self.place.partitions)
         headers = (*record.headers, (REROUTED, b"%d/%d" % (record.partition, record.offset)))
-        self._send(Record(self.place.topic(COMMANDS), right, record.key, record.value, headers))
+        sent = Record(self.place.topic(COMMANDS), right, record.key, record.value, headers)
+        if size_of(sent) > COMMANDS.limit:
+            self._dead_letter(record, "too-large", "With its new header the command is too large to be sent on.")
+            return
+        self._send(sent)
         self.tally["rerouted", ""] += 1
 
     def _undecodable(self, record: Record, reason: str, detail: str) -> None:

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from agents.log import Surroundings
 from agents.state import PartitionState, StateRecord, placed
 from topics.catalogue import BATCH_LIMIT, COMMANDS, EVENTS, OUTCOMES, STATE
-from topics.cloudevents import Record, read
+from topics.cloudevents import Record, read, size_of
 from topics.settings import Settings
 
 #: Longest wait for an acknowledgement: an idempotent producer retries for ever, and a worker that cannot write
@@ -78,8 +78,10 @@ class KafkaLog:
         """Send in as many batches as needed; a producer keeps batches of one partition in order."""
         waits = []
         batch = self._producer.create_batch()
+        # Commands have a smaller limit than the rest: see the catalogue.
+        limit = COMMANDS.limit if topic == self._commands else None
         for record in records:
-            while not _put(batch, record):
+            while not _put(batch, record, limit):
                 if batch.record_count() == 0:
                     raise RuntimeError(f"a record for {topic} does not fit into one Kafka batch")
                 waits.append(await self._producer.send_batch(batch, topic, partition=partition))
@@ -165,7 +167,10 @@ class KafkaLog:
             await consumer.stop()
 
 
-def _put(batch: Any, record: Record) -> bool:
+def _put(batch: Any, record: Record, limit: int | None) -> bool:
+    """False where the batch is full."""
+    if limit and batch.record_count() and batch.size() + size_of(record) > limit:
+        return False
     headers = list(record.headers)
     return batch.append(key=record.key, value=record.value, timestamp=None, headers=headers) is not None
 

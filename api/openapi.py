@@ -245,12 +245,13 @@ def problem_responses() -> dict[str, Any]:
     """One response per status, with an example for each code."""
     by_status: dict[int, list[ProblemType]] = {}
     for found in all_types().values():
-        by_status.setdefault(found.status, []).append(found)
+        if found.status in WRITING:  # 405 is of no operation: it says that there is none
+            by_status.setdefault(found.status, []).append(found)
     return {f"Problem{status}": _problem_response(types) for status, types in by_status.items()}
 
 
 def _problem_response(types: list[ProblemType]) -> dict[str, Any]:
-    extra = {401: ("WWWAuthenticate",), 405: ("Allow",), 503: ("RetryAfter",)}.get(types[0].status, ())
+    extra = {401: ("WWWAuthenticate",), 503: ("RetryAfter",)}.get(types[0].status, ())
     return {
         "description": " / ".join(f"`{found.code}`" for found in types),
         "headers": header_refs(*extra, *ALWAYS),
@@ -330,12 +331,11 @@ HEADERS = {
     "PreferenceApplied": _header(description="Which preferences were followed, `wait` as it was cut."),
     "RetryAfter": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}},
     "WWWAuthenticate": _header(description="What is wrong with the token, as RFC 6750 has it."),
-    "Allow": _header(description="Methods that the address takes."),
 }
 
 
 def _request_header(name: str, meaning: str, schema: Schema, example: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "description": meaning, "schema": schema, "example": example}
+    return {"name": name, "in": "header", "description": meaning, "schema": schema | {"examples": [example]}}
 
 
 PARAMETERS = {

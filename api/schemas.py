@@ -26,6 +26,25 @@ class Schemas:
         refs, definitions = models_json_schema(wanted, ref_template=REF)
         self.refs: Mapping[Any, Schema] = {model: ref for (model, _), ref in refs.items()}
         self.components: dict[str, Schema] = definitions.get("$defs", {})
+        asked = self._reachable(ref for (_, mode), ref in refs.items() if mode == "validation")
+        for name in self.components.keys() - asked:
+            self.components[name].pop("additionalProperties", None)  # what we say may grow
+
+    def _reachable(self, schemas: Iterable[Any]) -> set[str]:
+        """Names of the components that the schemas refer to, directly or not."""
+        found: set[str] = set()
+        waiting = list(schemas)
+        while waiting:
+            schema = waiting.pop()
+            if isinstance(schema, dict):
+                name = schema.get("$ref", "").rpartition("/")[2]
+                if name and name not in found:
+                    found.add(name)
+                    waiting.append(self.components[name])
+                waiting += schema.values()
+            elif isinstance(schema, list):
+                waiting += schema
+        return found
 
     def of(self, model: type[BaseModel]) -> Schema:
         """The schema that the model's reference points to."""

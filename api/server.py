@@ -13,6 +13,8 @@ from api.problems import answer, headers_too_large, internal_error, malformed
 #: An idle connection, and one whose headers do not arrive, is closed after this.
 IDLE_SECONDS = 30.0
 SHUTDOWN_SECONDS = 20.0
+#: How long the rest of a body that nobody wants may take to arrive, so that the client can read its answer first.
+LINGERING_SECONDS = 5.0
 
 log = structlog.get_logger("api")
 
@@ -57,6 +59,7 @@ class Runner(web.AppRunner):
             access_log=None,
             keepalive_timeout=IDLE_SECONDS,
             shutdown_timeout=SHUTDOWN_SECONDS,
+            lingering_time=LINGERING_SECONDS,
             auto_decompress=False,
             **options,
         )

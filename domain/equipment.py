@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Annotated, Literal, assert_never
+from typing import Annotated, Any, Literal, assert_never
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import Field
@@ -181,9 +181,6 @@ class Job(Value):
     scheduled_at: datetime | None
     started: bool = False
 
-    def begun(self) -> "Job":
-        return self.model_copy(update={"started": True})
-
 
 class Equipment(State):
     name: str = ""
@@ -209,8 +206,14 @@ class Equipment(State):
             return Status.IN_MAINTENANCE
         return Status.MAINTENANCE_SCHEDULED if self.open_jobs else Status.ACTIVE
 
-    def jobs_without(self, job_id: str) -> dict[str, Job]:
-        return {open_id: job for open_id, job in self.open_jobs.items() if open_id != job_id}
+    def with_job(self, job_id: str, **changes: Any) -> "Equipment":
+        """The machine with one of its open jobs changed."""
+        jobs = {k: job.model_copy(update=changes) if k == job_id else job for k, job in self.open_jobs.items()}
+        return self.but(open_jobs=jobs)
+
+    def without_job(self, job_id: str, **changes: Any) -> "Equipment":
+        """The machine with one open job less, and changed otherwise."""
+        return self.but(open_jobs={k: job for k, job in self.open_jobs.items() if k != job_id}, **changes)
 
     def has_done(self, job_id: str) -> bool:
         return _short(job_id) in self.done_jobs
@@ -234,12 +237,11 @@ def evolve(machine: Equipment, event: EquipmentEvent) -> Equipment:
         case MaintenanceScheduled(job_id=job_id, maintenance_type=work, effective_at=moment):
             return machine.but(open_jobs=machine.open_jobs | {job_id: Job(maintenance_type=work, scheduled_at=moment)})
         case MaintenanceStarted(job_id=job_id):
-            return machine.but(open_jobs={k: v.begun() if k == job_id else v for k, v in machine.open_jobs.items()})
+            return machine.with_job(job_id, started=True)
         case MaintenanceCompleted(job_id=job_id):
-            return machine.but(open_jobs=machine.jobs_without(job_id), done_jobs=(*machine.done_jobs, _short(job_id)))
+            return machine.without_job(job_id, done_jobs=(*machine.done_jobs, _short(job_id)))
         case MaintenanceCancelled(job_id=job_id):
-            cancelled = (*machine.cancelled_jobs, _short(job_id))
-            return machine.but(open_jobs=machine.jobs_without(job_id), cancelled_jobs=cancelled)
+            return machine.without_job(job_id, cancelled_jobs=(*machine.cancelled_jobs, _short(job_id)))
         case EquipmentAssigned(assignee=assignee, expected_return=day):
             return machine.but(assignee=assignee, expected_return=day)
         case EquipmentReturned():
@@ -321,15 +323,21 @@ def schedule_maintenance(
     policy = context.read(company, context.company_id).policy
     if cmd.maintenance_type in policy.types_for_managers and not context.roles & MANAGERS:
         raise type_needs_manager()
-    if cmd.scheduled_date < context.today:
-        raise date_in_past(f"{cmd.scheduled_date} has passed; today is {context.today} in the company's zone.")
-    if cmd.scheduled_date < context.today + timedelta(days=policy.minimum_notice_days):
-        raise notice_too_short(f"The company asks for {policy.minimum_notice_days} days of notice.")
+    _check_day(cmd.scheduled_date, context)
     if len(machine.open_jobs) >= policy.maximum_open_jobs:
         raise too_many_open_jobs(f"The company allows {policy.maximum_open_jobs} open jobs per machine.")
     if cmd.technician_id and not context.read(user, cmd.technician_id).active:
         raise technician_unknown()
     yield MaintenanceScheduled(**vars(cmd))
+
+
+def _check_day(day: date, context: Context) -> None:
+    """Raises where work cannot be planned for the day: it has passed, or comes sooner than the policy allows."""
+    if day < context.today:
+        raise date_in_past(f"{day} has passed; today is {context.today} in the company's zone.")
+    notice = context.read(company, context.company_id).policy.minimum_notice_days
+    if day < context.today + timedelta(days=notice):
+        raise notice_too_short(f"The company asks for {notice} days of notice.")
 
 
 class StartMaintenance(Command):

@@ -16,6 +16,8 @@ from topics.settings import Settings
 AT_ONCE = 5000
 WAIT_SECONDS = 0.1
 ANSWER_SECONDS = 10.0
+#: What Kafka says of a partition that has just been made, or is just moving.
+LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 #: librdkafka's own complaints: what matters of them is raised.
 QUIET = logging.getLogger("ops.records.librdkafka")
 QUIET.addHandler(logging.NullHandler())
@@ -62,8 +64,15 @@ def partitions(reader: Consumer, topic: str) -> list[int]:
 
 
 def bounds(reader: Consumer, topic: str, partition: int) -> Bounds:
-    """What the partition holds now."""
-    return Bounds(*reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_SECONDS))
+    """What the partition holds now; waits some seconds for its leader."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return Bounds(*reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_SECONDS))
+        except KafkaException as fault:
+            if fault.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
+                raise
+        time.sleep(WAIT_SECONDS)
 
 
 def read(reader: Consumer, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:

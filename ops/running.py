@@ -17,6 +17,7 @@ from ops.embedded.errors import Report, silent
 from ops.embedded.locks import Lock
 from ops.embedded.ports import free_ports, require_port
 from ops.migrate import bring_up_to_date
+from ops.settings import as_environment
 from ops.supervisor import Kept, Process, Supervisor
 from topics.provision import create_topics
 from topics.settings import Settings
@@ -150,14 +151,7 @@ class Platform:
         self.processes[-1].wait_until(self._ready, READY_SECONDS)
 
     def _environment(self, metrics_port: int) -> Mapping[str, str]:
-        found = self.settings
-        return os.environ | {
-            "BITCORP_KAFKA": found.kafka,
-            "BITCORP_DATABASE": found.database.get_secret_value(),
-            "BITCORP_DIRECTORY": str(found.directory),
-            "BITCORP_API_PORT": str(found.api_port),
-            "BITCORP_METRICS_PORT": str(metrics_port),
-        }
+        return os.environ | as_environment(self.settings.model_copy(update={"metrics_port": metrics_port}))
 
     def _ready(self) -> bool:
         connection = http.client.HTTPConnection(self.settings.api_host, self.settings.api_port, timeout=2)

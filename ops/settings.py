@@ -43,6 +43,12 @@ def shown(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 
+def as_environment(current: Settings) -> dict[str, str]:
+    """The variables that give another process these settings, secrets included."""
+    found = {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in current}
+    return {variable(name): str(value) for name, value in found.items() if value is not None}
+
+
 def _value(current: Settings, name: str, value: Any) -> Text:
     text = shown(value)
     words = text if isinstance(text, str) else json.dumps(text)

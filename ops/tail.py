@@ -1,5 +1,6 @@
 """`bitcorp tail`: messages as they come, readable or as JSON."""
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from ops.render import event_json, event_line, letter_line, outcome_line, unread
 from ops.stack import resolve
 from topics.catalogue import DEAD_LETTERS, EVENTS, OUTCOMES, Topic
 from topics.cloudevents import Record
-from topics.messages import pack, read_dead_letter, read_outcome
+from topics.messages import read_dead_letter, read_outcome
 from topics.settings import Settings
 
 app = App(name="tail", help="Follow events, outcomes or dead letters until Ctrl-C.")
@@ -55,18 +56,26 @@ def dead_letters(*, choice: Choice | None = None) -> None:
 def letter_json(record: Record) -> dict[str, Any]:
     """A dead letter as JSON; bytes that are no text are base64 in a list."""
     letter = read_dead_letter(record)
-    topic, partition, key, value, headers = pack(letter.origin)
-    origin = {"topic": topic, "partition": partition, "offset": letter.origin.offset}
+    origin = letter.origin
     return {
         "partition": record.partition,
         "offset": record.offset,
         "reason": letter.reason,
         "detail": letter.detail,
-        "origin": origin,
-        "key": key,
-        "value": value,
-        "headers": headers,
+        "origin": {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset},
+        "key": _json_of(origin.key),
+        "value": _json_of(origin.value),
+        "headers": [[name, _json_of(value)] for name, value in origin.headers],
     }
+
+
+def _json_of(value: bytes | None) -> str | list[str] | None:
+    if value is None:
+        return None
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return [b64encode(value).decode()]
 
 
 def _outcome_line(record: Record) -> Text:

@@ -14,7 +14,7 @@ from ops.embedded import Stack
 from topics.provision import create_topics
 from topics.settings import Settings
 
-hypothesis.settings.register_profile("erp", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("erp", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("erp")
 
 

@@ -17,6 +17,10 @@ BINARY: Headers = (("content-type", JSON), ("ce_specversion", b"1.0"))
 STRUCTURED = "application/cloudevents"
 
 
+#: Bytes of a record and its batch beside key, value and headers.
+OVERHEAD = 128
+
+
 class Malformed(ValueError):
     """The message is no CloudEvent that we can read; the text says why."""
 
@@ -38,6 +42,12 @@ class Record(NamedTuple):
     headers: Headers = ()
     offset: int = -1
     timestamp: int = 0
+
+
+def size_of(record: Record) -> int:
+    """Bytes of the record in a batch of its own, not less than Kafka counts."""
+    headers = sum(len(name) * 4 + len(value or b"") + 10 for name, value in record.headers)
+    return OVERHEAD + len(record.key or b"") + len(record.value or b"") + headers
 
 
 def write(attributes: Mapping[str, str | None], extra: Iterable[tuple[str, bytes]] = ()) -> Headers:

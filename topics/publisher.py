@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from topics.catalogue import BATCH_LIMIT, COMMANDS, TOPICS, partition_of
-from topics.cloudevents import Record
+from topics.cloudevents import Record, size_of
 from topics.messages import CommandMessage, write_command
 from topics.settings import Settings
 
@@ -19,7 +19,6 @@ REQUEST_SECONDS = 10.0
 PROBE_SECONDS = 1.0
 SILENCE_SECONDS = 3.0
 ANY_PARTITION = -1
-OVERHEAD = 128
 
 log = structlog.get_logger(__name__)
 
@@ -181,12 +180,6 @@ class Publisher:
         ending = asyncio.create_task(_end(producer))
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
-
-
-def size_of(record: Record) -> int:
-    """Bytes of the record in a batch of its own, not less than Kafka counts."""
-    headers = sum(len(name) * 4 + len(value or b"") + 10 for name, value in record.headers)
-    return OVERHEAD + len(record.key or b"") + len(record.value or b"") + headers
 
 
 async def _deliver(producer: AIOKafkaProducer | None, record: Record) -> None:

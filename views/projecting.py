@@ -65,7 +65,7 @@ async def start_at(
 
 def before_gap(entries: Sequence[Entry], position: int) -> tuple[list[Entry], int, PositionGap | None]:
     """The entries that follow `position`, each once; how many were looked at for them; and the gap that ended that."""
-    fresh = []
+    fresh: list[Entry] = []
     for seen, entry in enumerate(entries):
         if entry.position > position + 1:
             found = f"position {position + 1} is missing: offset {entry.offset} holds position {entry.position}"

@@ -123,7 +123,8 @@ def audit_commands(
         outcome = answers.by_offset.get(record.offset)
         if record.key is not None and partition_of(record.key, partitions) != partition:
             findings.saw(Check.REROUTED)
-            rerouted.sent.add((partition, record.offset))
+            if (partition, record.offset) not in answers.dead:
+                rerouted.sent.add((partition, record.offset))
             if outcome:
                 findings.fault(Check.REROUTED, f"offset {record.offset} was decided in partition {partition}")
         elif record.offset >= answers.since:

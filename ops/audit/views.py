@@ -64,8 +64,9 @@ async def _make_shadow(connection: Connection) -> None:
     await connection.execute(f"GRANT USAGE ON SCHEMA {SHADOW} TO {WRITER}")
     await connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA {SHADOW} TO {WRITER}")
     await connection.execute(f"SET LOCAL ROLE {WRITER}")
-    # Plans are made while the tables are empty, when reading a whole table looks cheapest.
-    await connection.execute("SET LOCAL enable_seqscan = off")
+    # Plans are made while the tables are empty, when reading a whole table looks cheapest. Forbidding that makes plans
+    # look dear enough to be compiled, which takes seconds.
+    await connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")
 
 
 def _tables() -> Iterator[Table]:

@@ -100,6 +100,9 @@ def _chain_is_the_fold(run: Run, reference: Reference) -> Iterator[str]:
     state: dict[str, bytes | None] = {}
     before = reference.head
     for batch in valid_batches(run.changelog):
+        if not batch[-1].key.startswith("~head/"):
+            yield f"the batch at {batch[0].offset} has no head"
+            return
         head = Head.decode(batch[-1].value or b"")
         while reference.head.applied < min(head.applied, len(run.commands) - 1):
             reference.decide(run.commands[reference.head.applied + 1])

@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from domain.equipment import EquipmentRenamed
 from domain.model import Event
+from ops.embedded import Stack
 from tests.domain.acme import ACME, EXCAVATOR, scheduled
 from tests.views.journal import Answers, Journal
 from topics.cloudevents import Record
@@ -232,18 +233,18 @@ async def test_outcomes_that_expired_unread_leave_no_hole_to_wait_for(site: Site
     assert await site.count("outcomes") == 6
 
 
-async def test_while_postgresql_is_away_nothing_is_lost(site: Site) -> None:
+async def test_while_postgresql_is_away_nothing_is_lost(site: Site, stack: Stack) -> None:
     journal = journal_of(site)
     journal.tell(*fleet_of(200))
     site.start("fleet", "history")
     await site.write(*journal.records[:300])
     await site.reached("history", 300)
-    name = await site.database.fetchval("SELECT current_database()")
-    await site.database.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    await site.database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    await site.database.close()
+    await asyncio.to_thread(stack.postgres.stop)
     await site.write(*journal.records[300:])
     await site.says("waits")
-    await site.database.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    await asyncio.to_thread(stack.postgres.start)
+    site.database = await asyncpg.connect(site.settings.database.get_secret_value())
     await site.reached("history", 600)
     await site.reached("fleet", 600)
     assert (await site.count("history"), await site.count("equipment")) == (600, 200)

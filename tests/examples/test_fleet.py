@@ -42,10 +42,11 @@ def records() -> Iterator[list[Record]]:
 
 
 class Memory:
-    """All companies' state in a dict, with the command ids that were seen: no clock, no log."""
+    """All companies' state, with the command ids that were seen: no clock, no log."""
 
     def __init__(self) -> None:
-        self.state: dict[str, bytes] = {}
+        nothing: dict[str, bytes] = {}
+        self.book = engine.Book(nothing.get)
         self.seen: dict[tuple[str, UUID], str] = {}
 
     def take(self, record: Record) -> tuple[str, Counter[str], bool]:
@@ -58,12 +59,10 @@ class Memory:
         first = self.seen.setdefault((command.company_id, command.id), fingerprint)
         if first is not fingerprint:
             return (fleet.REPEAT if first == fingerprint else "id-reused"), Counter(), False
-        book = engine.Book(self.state.get)
         try:
-            facts = engine.decide(command.request(NOW), book)
+            facts = engine.decide(command.request(NOW), self.book)
         except Rejected as no:
             return no.code, Counter(), command.type not in RULES
-        self.state |= {key: value for key, value in book.changes.items() if value is not None}
         events = Counter(kebab(type(fact.event).__name__) for fact in facts)
         return (fleet.ACCEPTED if events else fleet.NOTHING), events, False
 

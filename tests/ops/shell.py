@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ops.main import main
+from ops.settings import as_environment
 from topics.settings import Settings
 
 CHECKOUT = Path(__file__).parents[2]
@@ -38,6 +39,11 @@ class Shell:
         self._monkeypatch = monkeypatch
         self.set(**variables)
 
+    def use(self, settings: Settings) -> None:
+        """From now on, these settings."""
+        for name, value in as_environment(settings).items():
+            self._monkeypatch.setenv(name, value)
+
     def set(self, **variables: str) -> None:
         for name, value in variables.items():
             self._monkeypatch.setenv(f"BITCORP_{name}", value)
@@ -48,17 +54,6 @@ class Shell:
             main(words)
         written = self._capsys.readouterr()
         return Said(int(ended.value.code or 0), written.out, written.err)
-
-
-def variables_of(settings: Settings) -> dict[str, str]:
-    """The BITCORP_* variables, without the prefix, that make these settings."""
-    return {
-        "KAFKA": settings.kafka,
-        "DATABASE": settings.database.get_secret_value(),
-        "PREFIX": settings.prefix,
-        "PARTITIONS": str(settings.partitions),
-        "DIRECTORY": str(settings.directory),
-    }
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from domain.decider import kebab
 from ops import stack
 from ops.errors import Fault
 from ops.main import COMMANDS
-from ops.settings import variable
+from ops.settings import as_environment, variable
 from ops.stack import Addresses, resolve
 from tests.ops.shell import Shell
 from topics.catalogue import TOPICS
@@ -66,6 +66,13 @@ def test_settings_lists_all_variables_with_their_meaning(bitcorp: Shell) -> None
     for name, field in Settings.model_fields.items():
         assert variable(name) in said.text
         assert (field.description or "?").split(".")[0] in said.text
+
+
+def test_settings_reach_another_process_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = Settings(prefix="other", database=SecretStr("postgresql://host/db"), api_port=1234, directory=Path("/x"))
+    for name, value in as_environment(given).items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == given
 
 
 def test_settings_hides_secrets(bitcorp: Shell) -> None:

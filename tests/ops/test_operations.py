@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from ops.embedded import Stack
 from ops.running import Platform
-from tests.ops.shell import Shell, variables_of
+from tests.ops.shell import Shell
 from topics.catalogue import COMMANDS
 from topics.messages import write_command
 from topics.settings import Settings
@@ -51,7 +51,7 @@ async def execute(dsn: str, statement: str) -> None:
 @pytest.fixture
 def shell(platform: Platform, bitcorp: Shell) -> Shell:
     """A shell with the platform's settings."""
-    bitcorp.set(**variables_of(platform.settings))
+    bitcorp.use(platform.settings)
     return bitcorp
 
 

@@ -50,3 +50,10 @@ def test_an_event_of_any_age_is_read_in_the_shape_of_today(type_: str, data: Any
 def test_an_event_that_never_changed_keeps_its_bytes() -> None:
     value = b'{"name":  "as it was written"}'
     assert upcast(DEFINED, value) == (DEFINED, value)
+
+
+def test_every_old_shape_leads_to_an_event_of_today() -> None:
+    for old in UPCASTERS:
+        name, _, version = old.rpartition(".v")
+        newer = [f"{name}.v{later}" for later in range(int(version) + 1, int(version) + 100)]
+        assert next(type_ for type_ in newer if type_ not in UPCASTERS) in EVENTS

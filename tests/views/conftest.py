@@ -20,7 +20,7 @@ from views import GROUPS, VIEWS
 from views.checkpoints import Checkpoint, assigned
 from views.migrate import upgrade
 from views.projecting import Entry, apply
-from views.reading import read_engine, reading, write_engine
+from views.reading import engine, read_engine, reading, write_engine
 from views.resource import Item, Page, Resource, one, page, parse
 from views.view import Group
 
@@ -49,6 +49,8 @@ class World:
     company: str
     journal: Journal
     answers: Answers
+    dsn: str
+    owner: AsyncEngine
     writers: AsyncEngine
     readers: AsyncEngine
 
@@ -98,7 +100,7 @@ class World:
 @pytest.fixture
 async def world(schema: str) -> AsyncIterator[World]:
     number = next(NUMBERS)
-    writers, readers = write_engine(schema), read_engine(schema)
-    yield World(f"acme-{number}", Journal(number), Answers(number), writers, readers)
-    await writers.dispose()
-    await readers.dispose()
+    pools = engine(schema), write_engine(schema), read_engine(schema)
+    yield World(f"acme-{number}", Journal(number), Answers(number), schema, *pools)
+    for pool in pools:
+        await pool.dispose()

@@ -1,0 +1,79 @@
+"""Checkpoints: who changes views moves its checkpoint in the same transaction, from where it is."""
+
+import asyncio
+
+import pytest
+
+from domain.equipment import EquipmentRenamed
+from tests.domain.acme import EXCAVATOR, scheduled
+from tests.views.conftest import World
+from views import GROUPS
+from views.checkpoints import Checkpoint, CheckpointMoved, assigned, read
+from views.equipment import EQUIPMENT
+from views.history import EQUIPMENT_HISTORY
+from views.projecting import PositionGap, apply
+
+HISTORY, FLEET = GROUPS["history"], GROUPS["fleet"]
+START = Checkpoint(0, 0)
+
+
+async def checkpoint(world: World, group: str = "history") -> Checkpoint:
+    async with world.writers.connect() as connection, connection.begin():
+        await assigned(connection, group, world.journal.partition)
+        return (await read(connection, group))[world.journal.partition]
+
+
+async def test_a_new_partition_starts_at_the_beginning(world: World) -> None:
+    assert await checkpoint(world) == START
+
+
+async def test_a_batch_moves_the_checkpoint_to_its_end(world: World) -> None:
+    entries = world.journal.tell(EXCAVATOR, scheduled())
+    assert await world.project(HISTORY, entries) == await checkpoint(world) == Checkpoint(2, 2)
+
+
+async def test_of_two_projectors_at_the_same_checkpoint_one_changes_the_views(world: World) -> None:
+    entries = world.journal.tell(EXCAVATOR, *(EquipmentRenamed(equipment_id="ex-7", name=str(n)) for n in range(300)))
+    at = await checkpoint(world)
+
+    async def project() -> Checkpoint:
+        async with world.writers.connect() as connection:
+            return await apply(connection, HISTORY, world.journal.partition, entries, at)
+
+    ends = await asyncio.gather(*(project() for _ in range(3)), return_exceptions=True)
+    assert [end for end in ends if isinstance(end, Checkpoint)] == [Checkpoint(301, 301)]
+    assert sum(isinstance(end, CheckpointMoved) for end in ends) == 2
+    assert len((await world.list(EQUIPMENT_HISTORY, {"equipment_id": "ex-7"}, limit="200")).items) == 200
+
+
+async def test_a_stale_projector_changes_nothing(world: World) -> None:
+    entries = await world.tell(EXCAVATOR)
+    late = world.journal.tell(EquipmentRenamed(equipment_id="ex-7", name="late"))
+    async with world.writers.connect() as connection:
+        with pytest.raises(CheckpointMoved, match="has left position 0"):
+            await apply(connection, FLEET, world.journal.partition, [*entries, *late], START)
+    machine = await world.see(EQUIPMENT, equipment_id="ex-7")
+    assert machine is not None
+    assert machine.name == "Excavator 7"
+
+
+async def test_messages_that_are_applied_already_only_move_the_offset(world: World) -> None:
+    entries = await world.tell(EXCAVATOR, scheduled())
+    assert await world.project(HISTORY, entries) == Checkpoint(2, 2)
+
+
+async def test_before_a_gap_all_is_applied_and_nothing_after_it(world: World) -> None:
+    entries = world.journal.tell(EXCAVATOR, *(EquipmentRenamed(equipment_id="ex-7", name=str(n)) for n in range(4)))
+    with pytest.raises(PositionGap, match="position 4 is missing: offset 4 holds position 5"):
+        await world.project(HISTORY, [*entries[:3], *entries[4:]])
+    assert await checkpoint(world) == Checkpoint(3, 3)
+    assert len((await world.list(EQUIPMENT_HISTORY, {"equipment_id": "ex-7"})).items) == 3
+
+
+async def test_a_whole_life_in_one_batch_ends_as_one_event_at_a_time_does(world: World) -> None:
+    life = [EXCAVATOR, *(EquipmentRenamed(equipment_id="ex-7", name=str(n)) for n in range(20)), scheduled()]
+    entries = world.journal.tell(*life, company=world.company)
+    await world.project(FLEET, entries)
+    machine = await world.see(EQUIPMENT, equipment_id="ex-7")
+    assert machine is not None
+    assert (machine.name, machine.status, machine.version) == ("19", "MAINTENANCE_SCHEDULED", 22)
