@@ -58,14 +58,20 @@ def silent(progress: Progress) -> None:
 
 
 async def rebuild_view(
-    settings: Settings, group: str, *, accept_changes: bool = False, report: Report = silent
+    settings: Settings,
+    group: str,
+    *,
+    accept_changes: bool = False,
+    report: Report = silent,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> Rebuilt:
     """Rebuild a view group. Where the new tables differ from the old, the old ones stay unless changes are accepted.
 
     Raises RebuildUnderWay, TablesBusy, LogTooShort or what PostgreSQL and Kafka raise; then nothing has changed, as
     when it is cancelled.
     """
-    async with copy_of(settings.database.get_secret_value(), GROUPS[group]) as copy, _filler(settings, copy) as filler:
+    dsn = settings.database.get_secret_value()
+    async with copy_of(dsn, GROUPS[group]) as copy, _filler(settings, copy, patience_seconds) as filler:
         await _approach(copy, filler, report)
         async with stopped(copy) as (connection, live):
             await filler.fill(_positions(live), report)
@@ -101,11 +107,11 @@ async def _forget_expired(copy: Copy) -> None:
 
 
 @asynccontextmanager
-async def _filler(settings: Settings, copy: Copy) -> AsyncIterator["Filler"]:
+async def _filler(settings: Settings, copy: Copy, patience_seconds: float) -> AsyncIterator["Filler"]:
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False, max_poll_records=BATCH)
     await consumer.start()
     try:
-        yield Filler(consumer, f"{settings.prefix}.{copy.group.source}", copy)
+        yield Filler(consumer, f"{settings.prefix}.{copy.group.source}", copy, patience_seconds)
     finally:
         await consumer.stop()
 
@@ -113,10 +119,11 @@ async def _filler(settings: Settings, copy: Copy) -> AsyncIterator["Filler"]:
 class Filler:
     """Reads the group's topic into the copy."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, topic: str, copy: Copy) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, topic: str, copy: Copy, patience_seconds: float) -> None:
         self._consumer = consumer
         self._topic = topic
         self._copy = copy
+        self._patience_ms = int(patience_seconds * 1000)
         self._at: dict[int, Checkpoint] = {}
 
     @property
@@ -128,7 +135,7 @@ class Filler:
         await self._open(goal)
         while behind := {p for p, position in goal.items() if self._at[p].position < position}:
             self._consumer.pause(*(self._place(p) for p in goal if p not in behind))
-            fetched = await self._consumer.getmany(timeout_ms=int(PATIENCE_SECONDS * 1000))
+            fetched = await self._consumer.getmany(timeout_ms=self._patience_ms)
             if not fetched:
                 raise LogTooShort(f"{self._topic} gives nothing more, but partitions {sorted(behind)} have gone on.")
             await asyncio.gather(*(self._apply(place.partition, found, goal) for place, found in fetched.items()))

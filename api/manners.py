@@ -72,7 +72,7 @@ class Manners:
 
     def _problem(self, request: web.Request, problem: Problem) -> web.Response:
         ids = {"request_id": request[REQUEST_ID], "traceparent": request[TRACEPARENT]}
-        return answer(problem, problem.body(request.path, self._base) | ids)
+        return answer(problem, problem.body(request.rel_url.raw_path, self._base) | ids)
 
     def _record(self, request: web.Request, response: web.StreamResponse, seconds: float) -> None:
         route = route_of(request)

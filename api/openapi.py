@@ -141,7 +141,7 @@ def list_operation(resource: Resource[Any], schemas: Schemas) -> dict[str, Any]:
         "operationId": f"list{name}",
         "summary": resource.summary,
         "tags": [tag_of(resource)],
-        "parameters": [*map(parameter, named), *map(parameter_ref, ("Consistency", *CARRIED))],
+        "parameters": [*map(parameter, named), *map(parameter_ref, ("Consistency", "Prefer", *CARRIED))],
         "responses": {
             "200": {
                 "description": "A page of the list.",
@@ -154,7 +154,7 @@ def list_operation(resource: Resource[Any], schemas: Schemas) -> dict[str, Any]:
 
 
 def item_operation(resource: Resource[Any], schemas: Schemas) -> dict[str, Any]:
-    waits = ("Consistency",) if resource is not OUTCOMES else ("OperatorsCompany",)
+    waits = ("Consistency", "Prefer") if resource is not OUTCOMES else ("OperatorsCompany",)
     item = schemas.refs[resource.item]
     schema = item if resource is not OUTCOMES else {"anyOf": [item, {"$ref": "#/components/schemas/Pending"}]}
     return {
@@ -347,7 +347,11 @@ PARAMETERS = {
         "0197c7a8-5f6e-7d3a-9b1c-2d3e4f5a6b7c",
     ),
     "Prefer": _request_header(
-        "Prefer", "`wait=<seconds>` waits for the outcome, `respond-async` does not.", TEXT, "wait=5"
+        "Prefer",
+        "`wait=<seconds>`: how long to wait, for the outcome of a command or for the position of `Consistency`. "
+        "`respond-async`: do not wait. Other preferences are ignored.",
+        TEXT,
+        "wait=5",
     ),
     "IfMatch": _request_header(
         "If-Match",
@@ -375,14 +379,14 @@ PARAMETERS = {
     },
     "RequestId": _request_header(
         "X-Request-Id",
-        "Id of the request in answers, logs and messages.",
-        {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+        "Id of the request in answers, logs and messages; one that could do harm is replaced.",
+        TEXT,
         "req-42",
     ),
     "Traceparent": _request_header(
         "traceparent",
-        "W3C trace context.",
-        {"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"},
+        "W3C trace context; another text is replaced.",
+        TEXT,
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     ),
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 
 from aiohttp import web
 from aiokafka.errors import KafkaError
@@ -16,6 +17,7 @@ from topics.settings import Settings
 from views import GROUPS
 
 PROBE_SECONDS = 3.0
+SOURCES = {group.source for group in GROUPS.values()}
 FRESH = {"Cache-Control": "no-store"}
 
 
@@ -39,30 +41,36 @@ class Probes:
 
     async def ready(self, request: web.Request) -> web.Response:
         """200 while Kafka takes commands and PostgreSQL answers; else 503 with what is away."""
-        kafka = self._publisher.ready()
-        lag, postgres = await self._lag()
-        state = {"kafka": "ready" if kafka else "away", "postgres": "ready" if postgres else "away"}
-        views = {"views": {group: {"lag": records} for group, records in lag.items()}}
-        status = "ready" if kafka and postgres else "not-ready"
-        return answered(200 if status == "ready" else 503, {"status": status} | state | views, FRESH)
+        kafka, read = self._publisher.ready(), await self._read()
+        ready = kafka and read is not None
+        lag = await self._lag(read) if kafka and read is not None else dict.fromkeys(GROUPS)
+        state = {
+            "status": "ready" if ready else "not-ready",
+            "kafka": "ready" if kafka else "away",
+            "postgres": "ready" if read is not None else "away",
+            "views": {group: {"lag": records} for group, records in lag.items()},
+        }
+        return answered(200 if ready else 503, state, FRESH)
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Metrics in Prometheus' text format."""
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST} | FRESH)
 
-    async def _lag(self) -> tuple[dict[str, int | None], bool]:
-        """Records not yet folded by view group, None where it cannot be told; and whether PostgreSQL answered."""
-        try:
+    async def _read(self) -> dict[tuple[str, int], int] | None:
+        """How far each view group has read; None where PostgreSQL does not answer."""
+        with suppress(Problem, TimeoutError):
             async with asyncio.timeout(PROBE_SECONDS):
-                read = await self._database.next_offsets()
-        except (Problem, TimeoutError):
-            return dict.fromkeys(GROUPS), False
-        return {name: await self._behind(name, read) for name in GROUPS}, True
+                return await self._database.next_offsets()
+        return None
 
-    async def _behind(self, name: str, read: dict[tuple[str, int], int]) -> int | None:
+    async def _lag(self, read: dict[tuple[str, int], int]) -> dict[str, int | None]:
+        """Records not yet folded by view group; None where Kafka does not tell."""
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                ends = await self._follower.ends(f"{self._prefix}.{GROUPS[name].source}")
+                ends = {source: await self._follower.ends(f"{self._prefix}.{source}") for source in SOURCES}
         except (KafkaError, OSError, TimeoutError):
-            return None
-        return sum(end - read.get((name, partition), 0) for partition, end in ends.items())
+            return dict.fromkeys(GROUPS)
+        return {
+            name: sum(end - read.get((name, partition), 0) for partition, end in ends[group.source].items())
+            for name, group in GROUPS.items()
+        }

@@ -63,6 +63,7 @@ class Process:
                 lock=lock,
                 stop_signal=signal.SIGTERM,
                 environment=self.environment,
+                death_signal=signal.SIGKILL,  # its servers end with us: leaving cleanly could only wait for them
             )
         finally:
             lock.release()

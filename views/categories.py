@@ -11,7 +11,7 @@ from domain.category import CategoryDefined
 from domain.model import Id
 from domain.record import Recorded
 from views.items import Version
-from views.resource import Filter, ItemModel, Resource, Sort
+from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
 from views.tables import METADATA, key, revision
 from views.view import Change, View
 from views.writing import inserting
@@ -61,6 +61,9 @@ CATEGORIES = Resource(
     company=table.c.company_id,
     keys={"category_id": Filter(table.c.category_id, Id, "Id of the category")},
     make=item,
-    sorts={"name": Sort(table.c.name, str, "by name"), "category_id": Sort(table.c.category_id, str, "by id")},
+    sorts={
+        "name": Sort(table.c.name, LineOfText, "by name"),
+        "category_id": Sort(table.c.category_id, LineOfText, "by id"),
+    },
     default_sort="name",
 )

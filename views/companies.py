@@ -18,7 +18,7 @@ from domain.company import (
 from domain.model import CompanyId, TaxId
 from domain.record import Recorded
 from views.items import Version
-from views.resource import Filter, ItemModel, Resource, Sort
+from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
 from views.tables import METADATA, key, moment, revision
 from views.view import Change, View
 from views.writing import inserting, updating
@@ -110,6 +110,6 @@ COMPANIES = Resource(
     company=table.c.company_id,
     keys={"company_id": Filter(table.c.company_id, CompanyId, "Id of the company")},
     make=item,
-    sorts={"name": Sort(table.c.name, str, "by name")},
+    sorts={"name": Sort(table.c.name, LineOfText, "by name")},
     default_sort="name",
 )

@@ -45,14 +45,14 @@ def named(table: Table, schema: str = SCHEMA) -> str:
 async def digest(connection: AsyncConnection, table: Table, schema: str = SCHEMA) -> Digest:
     """Company by company, so that no company's size but the largest bounds what the database holds in memory."""
     keys = ", ".join(f'"{column.name}"' for column in table.primary_key)
-    found = await connection.stream(
+    found = await connection.execute(
         text(
             f"SELECT company_id, count(*), md5(string_agg(md5(t::text), '' ORDER BY {keys})) "  # noqa: S608
             f"FROM {named(table, schema)} AS t GROUP BY company_id ORDER BY company_id"
         )
     )
     rows, md5 = 0, hashlib.md5(usedforsecurity=False)
-    async for company_id, count, digest_of_company in found:
+    for company_id, count, digest_of_company in found:
         rows += count
         md5.update(f"{company_id}:{digest_of_company}\n".encode())
     return Digest(rows, md5.hexdigest())

@@ -36,7 +36,7 @@ from domain.equipment import (
     MaintenanceStarted,
     Status,
 )
-from domain.model import Id, SerialNumber
+from domain.model import Day, Id, Instant, SerialNumber
 from domain.record import Recorded
 from views.categories import table as categories
 from views.companies import table as companies
@@ -44,7 +44,7 @@ from views.items import Named, Price, Version, amount_of, currency_of, price
 from views.maintenance import IS_OPEN, JobState
 from views.maintenance import table as jobs
 from views.reading import Reader
-from views.resource import Filter, ItemModel, Resource, Search, Sort
+from views.resource import Filter, ItemModel, LineOfText, Resource, Search, Sort
 from views.tables import METADATA, id_of, key, moment, revision
 from views.users import table as users
 from views.view import Change, View
@@ -325,14 +325,14 @@ EQUIPMENT = Resource(
             table.c.assignee_kind, Literal["user", "place"], "Machines that users, or places, have"
         ),
         "serial_number": Filter(table.c.serial_number, SerialNumber, "The machine with this asset tag"),
-        "due_until": Filter(table.c.next_due_on, date, "Machines with a job due on or before this day", operator.le),
+        "due_until": Filter(table.c.next_due_on, Day, "Machines with a job due on or before this day", operator.le),
     },
     sorts={
-        "name": Sort(table.c.name, str, "by name"),
-        "serial_number": Sort(table.c.serial_number, str, "by asset tag"),
+        "name": Sort(table.c.name, LineOfText, "by name"),
+        "serial_number": Sort(table.c.serial_number, LineOfText, "by asset tag"),
         "in_service_on": Sort(table.c.in_service_on, date, "by first day in service"),
         "next_due_on": Sort(NEXT_DUE, date, "by due day, machines without one last"),
-        "updated_at": Sort(table.c.updated_at, datetime, "by the time of the last change"),
+        "updated_at": Sort(table.c.updated_at, Instant, "by the time of the last change"),
     },
     default_sort="name",
     search=Search("Part of the name or the asset tag", table.c.equipment_id, _find, _matches),

@@ -5,17 +5,17 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import BigInteger, Column, Table, Text, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as UUIDColumn
 from sqlalchemy.engine import RowMapping
 
 from domain.equipment import equipment
-from domain.model import Event, Id
+from domain.model import Event, Id, Instant
 from domain.record import Recorded
 from views.items import Version
-from views.resource import Filter, ItemModel, Resource, Sort
+from views.resource import Filter, ItemModel, Position, Resource, Sort
 from views.tables import METADATA, key, moment
 from views.view import Change, View
 from views.writing import inserting
@@ -90,14 +90,14 @@ EQUIPMENT_HISTORY = Resource(
     item=HistoryItem,
     rows=select(table).where(table.c.aggregate == equipment.name),
     company=table.c.company_id,
-    keys={"position": Filter(table.c.position, int, "Place in the journal")},
+    keys={"position": Filter(table.c.position, Position, "Place in the journal")},
     make=item,
     within={"equipment_id": Filter(table.c.aggregate_id, Id, "Id of the machine")},
     filters={
         "event": Filter(table.c.event, Id, "Only this event, such as MaintenanceScheduled"),
-        "since": Filter(table.c.effective_at, AwareDatetime, "Events true at or after this time", operator.ge),
-        "until": Filter(table.c.effective_at, AwareDatetime, "Events true before this time", operator.lt),
+        "since": Filter(table.c.effective_at, Instant, "Events true at or after this time", operator.ge),
+        "until": Filter(table.c.effective_at, Instant, "Events true before this time", operator.lt),
     },
-    sorts={"position": Sort(table.c.position, int, "in the order of recording")},
+    sorts={"position": Sort(table.c.position, Position, "in the order of recording")},
     default_sort="-position",
 )

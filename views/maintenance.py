@@ -12,7 +12,7 @@ from sqlalchemy.engine import RowMapping
 
 from domain.equipment import MaintenanceCancelled, MaintenanceCompleted, MaintenanceScheduled, MaintenanceStarted
 from domain.maintenance import MaintenanceType
-from domain.model import Id
+from domain.model import Day, Id, Instant
 from domain.record import Recorded
 from views.items import Named, Price, Version, amount_of, currency_of, named, price
 from views.resource import Filter, ItemModel, Resource, Sort
@@ -224,12 +224,12 @@ MAINTENANCE_JOBS = Resource(
         "equipment_id": Filter(table.c.equipment_id, Id, "Jobs of this machine"),
         "technician_id": Filter(table.c.technician_id, Id, "Jobs that this user shall do"),
         "maintenance_type": Filter(table.c.maintenance_type, MaintenanceType, "Jobs of this kind"),
-        "from": Filter(DAY, date, "Jobs on or after this day", operator.ge),
-        "until": Filter(DAY, date, "Jobs on or before this day", operator.le),
+        "from": Filter(DAY, Day, "Jobs on or after this day", operator.ge),
+        "until": Filter(DAY, Day, "Jobs on or before this day", operator.le),
     },
     sorts={
         "day": Sort(DAY, date, "by planned day, or the day of work that was not planned"),
-        "updated_at": Sort(table.c.updated_at, datetime, "by the time of the last change"),
+        "updated_at": Sort(table.c.updated_at, Instant, "by the time of the last change"),
     },
     default_sort="day",
 )

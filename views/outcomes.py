@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as UUIDColumn
 from sqlalchemy.engine import RowMapping
 
-from domain.model import Id
+from domain.model import Id, Instant
 from domain.record import Outcome, Status
-from views.resource import Filter, ItemModel, Resource, Sort
+from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
 from views.tables import METADATA, key, moment
 from views.view import Change, View
 from views.writing import inserting
@@ -97,13 +97,13 @@ OUTCOMES = Resource(
     company=table.c.company_id,
     keys={"command_id": Filter(table.c.command_id, UUID, "Id of the command")},
     make=item,
-    within={"actor": Filter(table.c.actor, str, "Who sent them; the reader's token says it, not the path")},
+    within={"actor": Filter(table.c.actor, LineOfText, "Who sent them; the reader's token says it, not the path")},
     filters={
         "status": Filter(table.c.status, Status, "Commands with this outcome"),
         "code": Filter(table.c.code, Id, "Commands refused with this code"),
         "aggregate": Filter(table.c.aggregate, Id, "Commands for this sort of thing"),
         "aggregate_id": Filter(table.c.aggregate_id, Id, "Commands for this thing"),
     },
-    sorts={"recorded_at": Sort(table.c.recorded_at, datetime, "by the time of the decision")},
+    sorts={"recorded_at": Sort(table.c.recorded_at, Instant, "by the time of the decision")},
     default_sort="-recorded_at",
 )

@@ -25,6 +25,10 @@ from views.reading import Reader
 DEFAULT_LIMIT, LARGEST_LIMIT = 50, 200
 COUNTED_UP_TO = 10_000
 
+#: Types of sort values that a cursor carries: whatever it holds, PostgreSQL must take it.
+LineOfText = Annotated[str, StringConstraints(max_length=1000, pattern=ONE_LINE)]
+Position = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
 Limit = Annotated[int, Field(ge=1, le=LARGEST_LIMIT)]
 SearchText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=ONE_LINE)]
 
@@ -248,14 +252,14 @@ def _taken(query: dict[str, str], name: str, default: Any, faults: list[Fault], 
 def _chosen(
     filters: Mapping[str, Filter], given: Mapping[str, str], faults: list[Fault]
 ) -> list[tuple[str, str, ColumnElement[bool]]]:
-    left = dict(given)
+    """Each filter that is given, with its text and its condition."""
     found = []
-    for name in given:
-        if name in filters:
-            wanted = filters[name]
-            value = _taken(left, name, None, faults, TypeAdapter(wanted.type).validate_strings)
+    for name in filters.keys() & given.keys():
+        wanted, before = filters[name], len(faults)
+        value = _taken(dict(given), name, None, faults, TypeAdapter(wanted.type).validate_strings)
+        if len(faults) == before:
             found.append((name, given[name], wanted.compare(wanted.column, value)))
-    return found
+    return sorted(found, key=lambda chosen: chosen[0])
 
 
 def _known_sort(resource: Resource[Any], value: str) -> str:

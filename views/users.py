@@ -12,7 +12,7 @@ from domain.model import Email, Id, Role
 from domain.record import Recorded
 from domain.user import UserAddedToCompany
 from views.items import Version
-from views.resource import Filter, ItemModel, Resource, Sort
+from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
 from views.tables import METADATA, key, moment, revision
 from views.view import Change, View
 from views.writing import inserting
@@ -81,6 +81,6 @@ USERS = Resource(
         "email": Filter(table.c.email, Email, "The user with this address"),
         "active": Filter(table.c.active, bool, "Users who may, or may not, act"),
     },
-    sorts={"name": Sort(table.c.name, str, "by name"), "user_id": Sort(table.c.user_id, str, "by id")},
+    sorts={"name": Sort(table.c.name, LineOfText, "by name"), "user_id": Sort(table.c.user_id, LineOfText, "by id")},
     default_sort="name",
 )

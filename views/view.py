@@ -52,22 +52,9 @@ class View:
             self.handlers[kind] = handler
         return handler
 
-    def handles(self, kind: type[Any]) -> bool:
-        return kind in self.handlers
-
-    def changes(self, content: Content) -> Iterator[Change]:
-        """What follows in this view from one event or outcome; nothing where no function asks for it."""
-        subject = content.event if isinstance(content, Recorded) else content
-        handler = self.handlers.get(type(subject)) or (
-            self.handlers.get(Event) if isinstance(content, Recorded) else None
-        )
-        if handler is None:
-            return
-        found = handler(subject, content)
-        if isinstance(found, Change):
-            yield found
-        else:
-            yield from found
+    def handler_of(self, kind: type[Any]) -> Callable[..., Any] | None:
+        """What the view does about events, or outcomes, of this class."""
+        return self.handlers.get(kind) or (self.handlers.get(Event) if issubclass(kind, Event) else None)
 
 
 @dataclass(frozen=True)
@@ -79,11 +66,25 @@ class Group:
     meaning: str
     views: tuple[View, ...]
     keeps: timedelta | None = None
+    _handlers: dict[type[Any], tuple[Callable[..., Any], ...]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def tables(self) -> tuple[Table, ...]:
         return tuple(view.table for view in self.views)
 
     def changes(self, content: Content) -> Iterator[Change]:
-        for view in self.views:
-            yield from view.changes(content)
+        """What follows from one event or outcome, view by view."""
+        subject = content.event if isinstance(content, Recorded) else content
+        for handler in self._handlers_of(type(subject)):
+            found = handler(subject, content)
+            if isinstance(found, Change):
+                yield found
+            else:
+                yield from found
+
+    def _handlers_of(self, kind: type[Any]) -> tuple[Callable[..., Any], ...]:
+        known = self._handlers.get(kind)
+        if known is None:
+            found = (view.handler_of(kind) for view in self.views)
+            known = self._handlers[kind] = tuple(handler for handler in found if handler is not None)
+        return known

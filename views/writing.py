@@ -54,13 +54,11 @@ class Statement:
         return {name: bind.value for bind, name in binds if not bind.required} | self._blank
 
     def change(self, **values: Any) -> Change:
-        given = self._fixed | values
-        return Change(self, tuple(map(given.get, self._order)))
+        return Change(self, tuple(map((self._fixed | values).get, self._order)))
 
     def __call__(self, fact: Recorded, **values: Any) -> Change:
         """`company_id`, `version` and `updated_at` come from the fact."""
-        mine = {"company_id": fact.company_id, "version": fact.version, "updated_at": fact.recorded_at}
-        return self.change(**mine | values)
+        return self.change(company_id=fact.company_id, version=fact.version, updated_at=fact.recorded_at, **values)
 
 
 def inserting(table: Table, **blank: Any) -> Statement:

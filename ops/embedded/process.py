@@ -96,8 +96,9 @@ def spawn(
     stop_signal: signal.Signals,
     identity: str = "self",
     environment: Mapping[str, str] | None = None,
+    death_signal: signal.Signals | None = None,
 ) -> Child:
-    """Start a server in `directory`; it gets `stop_signal` also when this process dies.
+    """Start a server in `directory`; when this process dies it gets `death_signal`, or else `stop_signal` too.
 
     It holds `lock` as long as any process of it lives, even one that outlives us.
     """
@@ -107,7 +108,7 @@ def spawn(
     def start() -> subprocess.Popen[bytes]:
         with log_path.open("ab") as log:
             return subprocess.Popen(
-                launched(command, stop_signal, identity),
+                launched(command, death_signal or stop_signal, identity),
                 cwd=directory,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import orjson
 
 from agents.decision import HOUR, Draft, Place
-from agents.state import Head
+from agents.refold import fold_journal
+from agents.state import Head, is_head
 from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES
 from topics.cloudevents import Record
-from topics.messages import REROUTED
+from topics.messages import REROUTED, unpack
 
 Content = tuple[bytes | None, bytes | None, Any]
 
@@ -55,9 +56,37 @@ def judge(run: Run) -> Iterator[str]:
         yield f"the group stands at {run.group_offset} of {len(run.commands)} commands"
     yield from _recovery_is_the_fold(run, reference)
     for topic in (EVENTS, OUTCOMES):
-        yield from _readers_agree(run, topic.name, reference.of(topic.name, run.place.partition))
+        yield from _readers_accept(run, topic.name, reference.of(topic.name, run.place.partition))
     yield from _each_command_has_one_first_outcome(run)
     yield from _nothing_set_aside_is_lost(run, reference)
+
+
+def judge_one_history(run: Run) -> Iterator[str]:
+    """The same where owners decide differently: nobody can say what must come out, but it must be one thing."""
+    heads = [Head.decode(batch[-1].value or b"") for batch in valid_batches(run.changelog)]
+    if not heads or heads[-1].applied != len(run.commands) - 1:
+        yield "not all commands were decided"
+    sent = [unpack(packed) for head in heads for packed in head.outbox]
+    for topic in (EVENTS, OUTCOMES):
+        yield from _readers_accept(
+            run, topic.name, _once(record for record in sent if record.topic.endswith(topic.name))
+        )
+    yield from _each_command_has_one_first_outcome(run)
+    yield from _recovery_is_the_journal(run)
+
+
+def _once(sent: Iterable[Record]) -> list[Content]:
+    """What valid heads send, each position once: carried outboxes repeat."""
+    by_position = {int(dict(record.headers)["ce_sequence"]): content(record) for record in sent}
+    return [by_position[position] for position in sorted(by_position)]
+
+
+def _recovery_is_the_journal(run: Run) -> Iterator[str]:
+    journal = {int(dict(r.headers)["ce_sequence"]): r for r in run.records(EVENTS.name, run.place.partition)}
+    folded = fold_journal(journal[position] for position in sorted(journal))
+    found = {key: value for key, value in _recovered(run).items() if "/~command/" not in key and not is_head(key)}
+    if {key: value for key, value in folded.items() if value is not None} != found:
+        yield f"the state is not the fold of the journal: {_differing(found, folded)}"
 
 
 @dataclass
@@ -157,20 +186,28 @@ def _valid(stored: Stored) -> bool:
 
 def _recovery_is_the_fold(run: Run, reference: Reference) -> Iterator[str]:
     """What compaction has left still gives the state, and its hash is the head's."""
-    last = {stored.key: stored.value for stored in run.changelog if stored.kept and _valid(stored)}
-    live = {key: value for key, value in last.items() if value is not None}
-    head = Head.decode(live.pop(f"~head/{run.place.partition}", b""))
+    live = _recovered(run)
+    record = live.pop(f"~head/{run.place.partition}", None)
+    if record is None:
+        yield "compaction has left no valid head"
+        return
+    head = Head.decode(record)
     if live != reference.state:
         yield f"what is left of the changelog is not the fold: {_differing(live, reference.state)}"
     if head.digest != sum(_hash(key, value) for key, value in live.items()) % 2**64:
         yield "the head's hash does not fit the recovered records"
 
 
+def _recovered(run: Run) -> dict[str, bytes]:
+    last = {stored.key: stored.value for stored in run.changelog if stored.kept and _valid(stored)}
+    return {key: value for key, value in last.items() if value is not None}
+
+
 def _hash(key: str, value: bytes) -> int:
     return int.from_bytes(blake2b(value, key=key.encode()[:64], digest_size=8).digest(), "big")
 
 
-def _readers_agree(run: Run, topic: str, expected: list[Content]) -> Iterator[str]:
+def _readers_accept(run: Run, topic: str, expected: list[Content]) -> Iterator[str]:
     """The readers' rule: accept position last + 1, ignore what is not above last, stop at a gap."""
     accepted: list[Content] = []
     for record in run.records(topic, run.place.partition):

@@ -13,7 +13,8 @@ import agents.state
 from agents.decision import Draft
 from agents.lane import InFlight, Lane
 from agents.state import StateRecord
-from tests.agents.simulation import Faults, Process, Simulation
+from tests.agents.process import Process
+from tests.agents.simulation import Faults, Simulation
 from topics.cloudevents import Record
 
 
@@ -129,6 +130,13 @@ def _offsets_are_ignored() -> Iterator[None]:
 
 
 @contextmanager
+def _failures_count_as_publications() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InFlight, "settled", property(lambda self: self.published.done()))
+        yield
+
+
+@contextmanager
 def _nothing_is_changed() -> Iterator[None]:
     yield
 
@@ -164,10 +172,11 @@ MUTANTS = (
     Mutant("a commit is published before the one before it is", _lane(NoWaitForPublication)),
     Mutant("no publication at take-over", _process(NoRepublication)),
     Mutant("publication at take-over is not awaited", _process(UnawaitedRepublication), seeds=200),
+    Mutant("a failed publication counts as one", change=_failures_count_as_publications),
     Mutant("the head in a batch of its own", _process(HeadInItsOwnBatch)),
     Mutant("acknowledged before publication", _lane(SaysDecidedEarly)),
     Mutant("acknowledged before the state is written", _lane(SaysDecidedAtOnce)),
     Mutant("offsets are ignored", change=_offsets_are_ignored),
-    Mutant("no healing", _lane(NoHealing, faults=COMPACTED), seeds=200),
-    Mutant("no look at the changelog's end", partial(Simulation, faults=COMPACTED, check_seconds=1e12), seeds=200),
+    Mutant("no healing", _lane(NoHealing, given=COMPACTED), seeds=200),
+    Mutant("no look at the changelog's end", partial(Simulation, given=COMPACTED, check_seconds=1e12), seeds=200),
 )

@@ -1,6 +1,7 @@
 """Commands as upstream systems write them, for the tests of lanes: small companies and what they order."""
 
 import json
+from itertools import count, islice
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -13,6 +14,8 @@ OPERATOR = Actor("operator", "root")
 ADA = Actor("user", "ada")
 #: 2026-01-01T00:00:00Z in milliseconds, when the broker got the first command.
 MORNING = 1_767_225_600_000
+#: What the sender's clock says; nobody decides by it.
+LONG_AGO = b"2001-01-01T00:00:00Z"
 
 
 def uuid_of(name: object) -> UUID:
@@ -21,16 +24,22 @@ def uuid_of(name: object) -> UUID:
 
 def company_on(partition: int, partitions: int, number: int = 0) -> str:
     """The id of a company whose key belongs to the partition."""
-    names = (f"firm-{n}" for n in range(10_000))
-    return [name for _, name in zip(range(1000), names, strict=False) if partition_of(name.encode(), partitions) == partition][
-        number
-    ]
+    names = (f"firm-{n}" for n in count())
+    fitting = (name for name in names if partition_of(name.encode(), partitions) == partition)
+    return next(islice(fitting, number, None))
 
 
 def order(
-    company: str, verb: str, subject: str, data: dict[str, Any], *, actor: Actor = ADA, command_id: UUID | None = None, **more: Any
+    company: str,
+    verb: str,
+    subject: str,
+    data: dict[str, Any],
+    *,
+    actor: Actor = ADA,
+    command_id: UUID | None = None,
+    **more: Any,
 ) -> CommandMessage:
-    """`verb` is `<aggregate>.<kebab-name>`, `subject` the aggregate's id; the same order has the same id unless one is given."""
+    """`verb` is `<aggregate>.<kebab-name>`, `subject` the aggregate's id. The same order has the same command id."""
     aggregate = verb.partition(".")[0]
     data = {f"{aggregate}_id": subject, **data}
     return CommandMessage(
@@ -92,9 +101,9 @@ def record_of(
     without: str = "",
     extra: Headers = (),
 ) -> Record:
-    """The command as the broker holds it; with another value, without a header, or with more of them where a test wants that."""
+    """The command as the broker holds it; spoiled by another value, a missing header or additional ones."""
     key, data, headers = write_command(command)
-    kept = tuple(header for header in headers if header[0] != without)
+    kept = tuple((name, LONG_AGO if name == "ce_time" else said) for name, said in headers if name != without)
     return Record(
         COMMANDS.named(prefix), partition, key, data if value is None else value, (*kept, *extra), offset, timestamp
     )

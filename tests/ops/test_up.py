@@ -92,31 +92,21 @@ def create_company(shell: Shell, up: Up, name: str) -> dict[str, str]:
     return outcome
 
 
-def test_a_child_that_dies_is_started_again_and_sigterm_stops_all(up: Callable[..., Up], bitcorp: Shell) -> None:
-    running_stack = up()
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One that runs, for the tests that let it run on."""
+    running_stack = Up(tmp_path_factory.mktemp("up") / "stack")
     running_stack.addresses()
-    children = running_stack.children()
-    assert set(children) == {"kafka", "postgres", "lanes-1", "views", "api"}
-    assert create_company(bitcorp, running_stack, "acme")["status"] == "accepted"
-    for name in ("lanes-1", "kafka"):
-        os.kill(children[name], signal.SIGKILL)
-        until(lambda name=name: f"{name} runs again" in running_stack.said)  # type: ignore[misc]
-        assert running_stack.children()[name] != children[name]
-    assert create_company(bitcorp, running_stack, "beta")["status"] == "accepted"
-    children |= running_stack.children()
-    assert running_stack.end(signal.SIGTERM) == 0
-    assert not any(running(pid) for pid in children.values())
-    assert stack.read(running_stack.directory) is None
+    yield running_stack
+    running_stack.end(signal.SIGTERM)
 
 
-def test_what_is_printed_works_in_another_shell(up: Callable[..., Up], bitcorp: Shell) -> None:
-    running_stack = up()
-    running_stack.addresses()
-    lines = [line.strip() for line in running_stack.said.splitlines()]
+def test_what_is_printed_works_in_another_shell(shared: Up, bitcorp: Shell) -> None:
+    lines = [line.strip() for line in shared.said.splitlines()]
     commands = lines[lines.index("Try next, in another shell:") + 1 :]
     made = subprocess.run(commands[0], shell=True, capture_output=True, text=True)
     assert "accepted" in made.stdout, made.stderr
-    bitcorp.set(DIRECTORY=str(running_stack.directory))
+    bitcorp.set(DIRECTORY=str(shared.directory))
     assert "company-created" in bitcorp("tail", "events", "--from-beginning", "--no-follow").text
     said = bitcorp("verify")
     assert said.code == 0, said.text
@@ -124,14 +114,37 @@ def test_what_is_printed_works_in_another_shell(up: Callable[..., Up], bitcorp: 
     assert [item["company_id"] for item in json.loads(companies.stdout)["items"]] == ["acme"]
 
 
-def test_children_end_with_a_parent_that_is_killed(up: Callable[..., Up]) -> None:
-    running_stack = up()
-    running_stack.addresses()
-    children = running_stack.children()
-    running_stack.end(signal.SIGKILL)
+def test_a_second_one_in_the_same_directory_is_refused(shared: Up, tmp_path: Path) -> None:
+    second = start("up", log=tmp_path / "log", DIRECTORY=str(shared.directory), API_PORT="0", JARS=JARS)
+    assert second.wait(PATIENCE_SECONDS) == 1
+    said = (tmp_path / "log").read_text()
+    assert f"A platform runs in {shared.directory} already (pid {shared.process.pid})" in said
+    assert "BITCORP_DIRECTORY" in said
+    assert shared.process.poll() is None
+
+
+def test_a_child_that_dies_is_started_again(shared: Up, bitcorp: Shell) -> None:
+    children = shared.children()
+    assert set(children) == {"kafka", "postgres", "lanes-1", "views", "api"}
+    for name in ("lanes-1", "kafka"):
+        os.kill(children[name], signal.SIGKILL)
+        until(lambda name=name: f"{name} runs again" in shared.said)  # type: ignore[misc]
+        assert shared.children()[name] != children[name]
+    assert create_company(bitcorp, shared, "beta")["status"] == "accepted"
+
+
+def test_children_end_with_a_parent_that_is_killed_and_the_next_one_stops_clean(up: Callable[..., Up]) -> None:
+    killed = up()
+    killed.addresses()
+    children = killed.children()
+    killed.end(signal.SIGKILL)
     until(lambda: not any(running(pid) for pid in children.values()))
     again = up()
     assert again.addresses().pid == again.process.pid
+    children = again.children()
+    assert again.end(signal.SIGTERM) == 0
+    assert not any(running(pid) for pid in children.values())
+    assert stack.read(again.directory) is None
 
 
 def test_ctrl_c_during_the_start_leaves_nothing(up: Callable[..., Up]) -> None:
@@ -150,14 +163,3 @@ def test_a_taken_port_is_refused_before_anything_starts(up: Callable[..., Up]) -
     assert f"needs port {port}" in refused.said
     assert "BITCORP_API_PORT" in refused.said
     assert not refused.children()
-
-
-def test_a_second_one_in_the_same_directory_is_refused(up: Callable[..., Up]) -> None:
-    first = up()
-    first.addresses()
-    second = Up(first.directory, KAFKA="127.0.0.1:1")
-    second.log = first.log
-    assert second.process.wait(PATIENCE_SECONDS) == 1
-    assert "runs in" in first.said
-    assert "BITCORP_DIRECTORY" in first.said
-    assert first.process.poll() is None

@@ -2,7 +2,6 @@
 
 import asyncio
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -65,7 +64,7 @@ async def test_a_database_of_a_newer_build_is_left_alone(database: str) -> None:
         await migrate.require(database)
 
 
-async def test_an_owner_who_is_no_superuser_can_migrate_and_work(database: str, stack: Any) -> None:
+async def test_an_owner_who_is_no_superuser_can_migrate_and_work(database: str) -> None:
     connection = await asyncpg.connect(database)
     await connection.execute("DROP ROLE IF EXISTS plain_owner")
     await connection.execute("CREATE ROLE plain_owner LOGIN CREATEROLE PASSWORD 'plain'")
@@ -76,10 +75,7 @@ async def test_an_owner_who_is_no_superuser_can_migrate_and_work(database: str, 
         await connection.execute(f"GRANT {role} TO plain_owner WITH ADMIN OPTION")
     name = await connection.fetchval("SELECT current_database()")
     await connection.execute(f"ALTER DATABASE {name} OWNER TO plain_owner")
-    parts = urlsplit(database)
-    dsn = urlunsplit(
-        parts._replace(netloc=parts.netloc.replace("postgres@", "plain_owner@").replace("postgres:", "plain_owner:"))
-    )
+    dsn = database.replace("//postgres@", "//plain_owner@")
     await migrate.upgrade(dsn)
     await migrate.require(dsn)
     owner = await connection.fetchval("SELECT tableowner FROM pg_tables WHERE tablename = 'equipment'")

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from domain.equipment import EquipmentRenamed
+from domain.model import Event
 from tests.domain.acme import EXCAVATOR, scheduled
 from tests.views.conftest import World
 from views import GROUPS
@@ -23,6 +24,10 @@ async def checkpoint(world: World, group: str = "history") -> Checkpoint:
         return (await read(connection, group))[world.journal.partition]
 
 
+def renamed(times: int) -> list[Event]:
+    return [EXCAVATOR, *(EquipmentRenamed(equipment_id="ex-7", name=str(n)) for n in range(times))]
+
+
 async def test_a_new_partition_starts_at_the_beginning(world: World) -> None:
     assert await checkpoint(world) == START
 
@@ -33,7 +38,7 @@ async def test_a_batch_moves_the_checkpoint_to_its_end(world: World) -> None:
 
 
 async def test_of_two_projectors_at_the_same_checkpoint_one_changes_the_views(world: World) -> None:
-    entries = world.journal.tell(EXCAVATOR, *(EquipmentRenamed(equipment_id="ex-7", name=str(n)) for n in range(300)))
+    entries = world.journal.tell(*renamed(300), company=world.company)
     at = await checkpoint(world)
 
     async def project() -> Checkpoint:
@@ -48,7 +53,7 @@ async def test_of_two_projectors_at_the_same_checkpoint_one_changes_the_views(wo
 
 async def test_a_stale_projector_changes_nothing(world: World) -> None:
     entries = await world.tell(EXCAVATOR)
-    late = world.journal.tell(EquipmentRenamed(equipment_id="ex-7", name="late"))
+    late = world.journal.tell(EquipmentRenamed(equipment_id="ex-7", name="late"), company=world.company)
     async with world.writers.connect() as connection:
         with pytest.raises(CheckpointMoved, match="has left position 0"):
             await apply(connection, FLEET, world.journal.partition, [*entries, *late], START)
@@ -63,7 +68,7 @@ async def test_messages_that_are_applied_already_only_move_the_offset(world: Wor
 
 
 async def test_before_a_gap_all_is_applied_and_nothing_after_it(world: World) -> None:
-    entries = world.journal.tell(EXCAVATOR, *(EquipmentRenamed(equipment_id="ex-7", name=str(n)) for n in range(4)))
+    entries = world.journal.tell(*renamed(4), company=world.company)
     with pytest.raises(PositionGap, match="position 4 is missing: offset 4 holds position 5"):
         await world.project(HISTORY, [*entries[:3], *entries[4:]])
     assert await checkpoint(world) == Checkpoint(3, 3)
@@ -71,8 +76,7 @@ async def test_before_a_gap_all_is_applied_and_nothing_after_it(world: World) ->
 
 
 async def test_a_whole_life_in_one_batch_ends_as_one_event_at_a_time_does(world: World) -> None:
-    life = [EXCAVATOR, *(EquipmentRenamed(equipment_id="ex-7", name=str(n)) for n in range(20)), scheduled()]
-    entries = world.journal.tell(*life, company=world.company)
+    entries = world.journal.tell(*renamed(20), scheduled(), company=world.company)
     await world.project(FLEET, entries)
     machine = await world.see(EQUIPMENT, equipment_id="ex-7")
     assert machine is not None

@@ -17,7 +17,7 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
         CREATE ROLE {role} NOLOGIN NOBYPASSRLS;
     END IF;
-    IF NOT pg_has_role(current_user, '{role}', 'MEMBER') THEN
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
         EXECUTE format('GRANT {role} TO %I', current_user);
     END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN

@@ -1,0 +1,105 @@
+"""What the pages say is so: links lead somewhere, samples are files, the example of CONTRIBUTING.md works."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+#: Written by `make bench`, on the machine of whoever runs it.
+MADE_LATER = {"bench/results.json"}
+
+
+def links(page: Path) -> Iterator[str]:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" not in target and not target.startswith("#"):
+            yield target.partition("#")[0]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    dead = [link for link in links(page) if link not in MADE_LATER and not (page.parent / link).exists()]
+    assert dead == []
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_sample_of_the_readme_is_the_file_that_it_names() -> None:
+    (sample,) = blocks(ROOT / "README.md", "python")
+    assert (ROOT / "examples" / "publish_command.py").read_text().endswith(sample)
+
+
+def test_every_decision_is_listed_and_has_a_status_and_a_date() -> None:
+    folder = ROOT / "docs" / "adr"
+    listed = (folder / "README.md").read_text()
+    for page in folder.glob("[0-9]*.md"):
+        assert f"]({page.name})" in listed
+        assert re.search(r"^Status: (accepted|replaced by .+), 20\d\d-\d\d-\d\d$", page.read_text(), re.MULTILINE)
+
+
+# --- the example of CONTRIBUTING.md ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout with the example's change applied."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for folder in ("agents", "api", "docs", "domain", "ops", "tests", "topics", "views"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    (change,) = blocks(ROOT / "CONTRIBUTING.md", "diff")
+    applied = subprocess.run(
+        ["git", "apply", "--unidiff-zero", "-"], cwd=copy, input=change, text=True, capture_output=True
+    )
+    assert applied.returncode == 0, applied.stderr
+    return copy
+
+
+def run(copy: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, *words], cwd=copy, env=environment, text=True, capture_output=True, timeout=300
+    )
+
+
+def test_the_example_touches_domain_views_and_tests_alone() -> None:
+    (change,) = blocks(ROOT / "CONTRIBUTING.md", "diff")
+    touched = {name.split("/")[0] for name in re.findall(r"^\+\+\+ b/(\S+)$", change, re.MULTILINE)}
+    assert touched == {"domain", "views", "tests"}
+
+
+@pytest.mark.slow
+def test_the_example_passes_its_tests_and_those_of_the_architecture(changed: Path) -> None:
+    tests = ["tests/domain/test_maintenance.py", "tests/domain/test_values.py", "tests/views/test_views.py"]
+    checked = run(changed, "-m", "pytest", "-p", "no:cacheprovider", *tests)
+    assert checked.returncode == 0, checked.stdout[-4000:] + checked.stderr[-1000:]
+
+
+@pytest.mark.slow
+def test_the_example_has_a_path_a_message_and_a_permission_without_being_told(changed: Path) -> None:
+    printed = (
+        "json.dumps(openapi.document()), json.dumps(asyncapi.document()), [it.permission for it in RULES.values()]"
+    )
+    told = run(
+        changed, "-c", f"import json; from api import asyncapi, openapi; from domain import RULES; print({printed})"
+    )
+    assert told.returncode == 0, told.stderr
+    assert "/equipment/{equipment_id}/reschedule-maintenance" in told.stdout
+    assert "com.bitcorp.erp.equipment.reschedule-maintenance.v1" in told.stdout
+    assert "equipment.reschedule-maintenance" in told.stdout
+
+
+@pytest.mark.servers
+@pytest.mark.slow
+def test_the_example_changes_a_view_of_a_real_database(changed: Path) -> None:
+    checked = run(changed, "-m", "pytest", "-p", "no:cacheprovider", "tests/views/test_maintenance.py")
+    assert checked.returncode == 0, checked.stdout[-4000:] + checked.stderr[-1000:]
