@@ -43,6 +43,7 @@ bench: $(READY) ## Measure this machine and write bench/results.json.
 
 contracts: $(READY) ## Write the published contracts in docs/ again, from the classes.
 	@$(PY) -m api.contracts
+	@$(PY) -m domain.rejections > docs/rejections.md
 
 lock: $(READY) ## Resolve the newest allowed packages and pin them in requirements.txt.
 	@.venv/bin/uv lock --quiet --upgrade

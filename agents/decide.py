@@ -17,7 +17,7 @@ import uvloop
 from faust.types import TP
 
 from agents.decision import Place
-from agents.faust_app import EXIT_FAULT, EXIT_MISCONFIGURED, RAW, App, crash_of
+from agents.faust_app import EXIT_FAULT, EXIT_MISCONFIGURED, RAW, App, crash_of, pulled
 from agents.kafka import KafkaLog, to_record
 from agents.lane import Lane
 from agents.log import LaneStopped, Lost
@@ -138,8 +138,8 @@ class Worker:
     async def _hand_out(self, stream: Any) -> Any:
         """The agent: pull what was fetched, without Faust's own acknowledgement, and give it to the lanes."""
         queue = self.app.fetched = stream.channel.queue
-        while True:
-            self._give(await queue.get())
+        async for batch in pulled(queue):
+            self._give(batch)
             if False:  # an agent that pulls must still be an async generator for Faust to leave acknowledging to it
                 yield
 

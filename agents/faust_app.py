@@ -1,6 +1,6 @@
 """What our Faust workers have in common: the app's settings, records of messages, and how a process ends."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import faust
@@ -71,6 +71,16 @@ class App(faust.App):
         self.in_worker = True
         await self.start()
         self.lease.watch()
+
+
+async def pulled(queue: Any) -> AsyncIterator[Batch]:
+    """What the transport puts into an agent's channel, until Faust closes it."""
+    while True:
+        try:
+            batch = await queue.get()
+        except StopAsyncIteration:  # Faust's word for the end, which a generator may not pass on
+            return
+        yield batch
 
 
 async def crash_of(app: Service) -> BaseException:

@@ -63,7 +63,8 @@ class KafkaLog:
                 raise RuntimeError(f"a commit of {len(records)} state records does not fit into one Kafka batch")
         batch.close()
         acknowledged = await self._producer.send_batch(batch, self._state, partition=partition)
-        metadata = await asyncio.wait_for(acknowledged, PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            metadata = await acknowledged
         return metadata.offset if metadata.offset >= 0 else None
 
     async def publish(self, records: Sequence[Record]) -> None:
@@ -72,7 +73,8 @@ class KafkaLog:
             by_place[record.topic, record.partition].append(record)
         waits = [wait for place, sent in by_place.items() for wait in await self._send(*place, sent)]
         if waits:
-            await asyncio.wait_for(asyncio.gather(*waits), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.gather(*waits)
 
     async def _send(self, topic: str, partition: int, records: Sequence[Record]) -> list["asyncio.Future[Any]"]:
         """Send in as many batches as needed; a producer keeps batches of one partition in order."""

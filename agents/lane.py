@@ -62,8 +62,9 @@ class Inbox:
         """True as soon as there are records, False when the time has passed."""
         if not self._records and self._fault is None:
             self._wake.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), seconds)
+            with suppress(TimeoutError):  # not wait_for: before Python 3.12 it may swallow a cancellation
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
         if self._fault is not None:
             raise self._fault
         return bool(self._records)

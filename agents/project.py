@@ -9,15 +9,15 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-import uvloop
 from faust.types import TP
 from sqlalchemy.exc import SQLAlchemyError
 
-from agents.faust_app import EXIT_FAULT, EXIT_MISCONFIGURED, RAW, App, crash_of
+from agents.faust_app import EXIT_FAULT, EXIT_MISCONFIGURED, RAW, App, crash_of, pulled
 from agents.kafka import to_record
 from agents.projector import AWAY, LONGEST_PAUSE, Projector
 from agents.transport import Batch, Consumer, Transport
@@ -82,8 +82,8 @@ class ViewApp(App):
     async def _hand_out(self, stream: Any) -> Any:
         """The agent: pull what was fetched, without Faust's own acknowledgement, and give it to the projectors."""
         queue = self._fetched = stream.channel.queue
-        while True:
-            self._give(await queue.get())
+        async for batch in pulled(queue):
+            self._give(batch)
             if False:  # an agent that pulls must still be an async generator for Faust to leave acknowledging to it
                 yield
 
@@ -239,6 +239,14 @@ async def _serve(settings: Settings, groups: Sequence[Group]) -> int:
     return await Worker(settings, groups).serve()
 
 
+def _install_uvloop() -> None:
+    """Faster, but not there on every system."""
+    with suppress(ImportError):
+        import uvloop
+
+        uvloop.install()
+
+
 def main(settings: Settings, groups: Sequence[str] = ()) -> None:
     """Run one view worker, for all view groups unless some are named, until it is told to stop; ends the process."""
     logs.configure(settings, "views")
@@ -249,5 +257,5 @@ def main(settings: Settings, groups: Sequence[str] = ()) -> None:
         os._exit(EXIT_MISCONFIGURED)
     if settings.metrics_port:
         metrics.serve(settings.metrics_port, settings.metrics_host)
-    uvloop.install()
+    _install_uvloop()
     os._exit(asyncio.run(_serve(settings, [GROUPS[name] for name in groups or GROUPS])))

@@ -103,7 +103,8 @@ class Commands:
     async def _first(self, outcome: Outcome) -> OutcomeItem:
         """The first answer in full, as its view keeps it; what the lane remembers of it where there is no view."""
         with suppress(Problem):
-            if found := await self.queries.outcome(outcome.company_id, str(outcome.command_id)):
+            found = await self.queries.outcome(outcome.company_id, str(outcome.command_id))
+            if found is not None and found.fingerprint == outcome.fingerprint:
                 return found
         return item_of(outcome)
 

@@ -78,8 +78,8 @@ def expected_version(headers: Headers) -> int | None:
     `*` asks for none: a command on what does not exist is refused anyway. Weak tags and those that are not ours match
     nothing, as RFC 9110 has it.
     """
-    text = ",".join(headers.getall("If-Match", [])).strip()
-    if text in ("", "*"):
+    text = _joined(headers, "If-Match")
+    if text in (None, "*"):
         return None
     versions = {int(ours[1]) for tag in strong_tags(text) if (ours := OUR_ETAG.fullmatch(tag))}
     if not versions:
@@ -107,8 +107,15 @@ def tags(text: str, name: str) -> Iterator[tuple[bool, str]]:
 
 def is_known(headers: Headers, etag: str) -> bool:
     """Whether `If-None-Match` names the opaque tag; weak comparison."""
-    text = ",".join(headers.getall("If-None-Match", [])).strip()
-    return text == "*" or (text != "" and etag in (opaque for _, opaque in tags(text, "If-None-Match")))
+    text = _joined(headers, "If-None-Match")
+    if text in (None, "*"):
+        return text == "*"
+    return etag in [opaque for _, opaque in tags(text, "If-None-Match")]
+
+
+def _joined(headers: Headers, name: str) -> str | None:
+    """A list header that may be given in several lines; None where it is not given."""
+    return ",".join(headers.getall(name)).strip() if name in headers else None
 
 
 def position(headers: Headers) -> tuple[int, int] | None:

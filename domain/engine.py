@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -210,7 +211,7 @@ class Deciding:
     def now(self) -> datetime:
         return self.request.now
 
-    @property
+    @cached_property
     def today(self) -> date:
         return day_in(self.read(company, self.company_id).time_zone, self.now)
 

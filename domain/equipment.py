@@ -220,7 +220,7 @@ class Equipment(State):
 
     def knows(self, job_id: str) -> bool:
         """Whether the id stands for a job of this machine: open, done or cancelled."""
-        return job_id in self.open_jobs or self.has_done(job_id) or _short(job_id) in self.cancelled_jobs
+        return job_id in self.open_jobs or _short(job_id) in (*self.done_jobs, *self.cancelled_jobs)
 
 
 def _short(job_id: str) -> str:

@@ -65,7 +65,8 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(copy: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    jars = os.environ.get("BITCORP_JARS", str(ROOT / ".bitcorp" / "jars"))
+    environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "BITCORP_JARS": jars}
     return subprocess.run(
         [sys.executable, *words], cwd=copy, env=environment, text=True, capture_output=True, timeout=300
     )

@@ -131,7 +131,7 @@ JOBS_CHANGED = updating(
 @equipment.on
 def created(event: EquipmentCreated, fact: Recorded) -> Change:
     bought = {"purchase_price": amount_of(event.purchase_price), "purchase_currency": currency_of(event.purchase_price)}
-    return CREATED(fact, **dict(event) | bought, created_at=fact.recorded_at)
+    return CREATED(fact, **vars(event) | bought, created_at=fact.recorded_at)
 
 
 @equipment.on

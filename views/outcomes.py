@@ -54,7 +54,7 @@ def decided(outcome: Outcome, _: Outcome) -> tuple[Change, ...]:
     """Repeats and conflicts answer a command that has its outcome already."""
     if outcome.repeat or outcome.conflict:
         return ()
-    return (FIRST.change(**dict(outcome) | {"errors": json.dumps(outcome.errors)}),)
+    return (FIRST.change(**vars(outcome) | {"errors": json.dumps(outcome.errors)}),)
 
 
 class OutcomeItem(ItemModel):

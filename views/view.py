@@ -52,6 +52,9 @@ class View:
             self.handlers[kind] = handler
         return handler
 
+    def handles(self, kind: type[Any]) -> bool:
+        return self.handler_of(kind) is not None
+
     def handler_of(self, kind: type[Any]) -> Callable[..., Any] | None:
         """What the view does about events, or outcomes, of this class."""
         return self.handlers.get(kind) or (self.handlers.get(Event) if issubclass(kind, Event) else None)

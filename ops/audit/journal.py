@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +13,10 @@ from ops.audit.findings import Check, Findings
 from ops.audit.positions import Positions
 from topics.catalogue import partition_of
 from topics.cloudevents import Malformed, Record
-from topics.messages import chain_of, event_id, read_event
+from topics.messages import event_id, read_event
 
 NO_CHAIN = bytes(32)
+UNCHAINED = (b"chain", b"specversion")
 
 
 @dataclass
@@ -66,13 +68,20 @@ def audit_journal(records: Iterable[Record], partition: int, partitions: int, fi
 
 def _check_chain(record: Record, event: Recorded, fold: Fold, findings: Findings) -> None:
     findings.saw(Check.CHAIN)
-    linked = chain_of(record, fold.chains.get(event.company_id, NO_CHAIN))
+    linked = link(record, fold.chains.get(event.company_id, NO_CHAIN))
     findings.expect(
         event.chain == linked.hex(),
         Check.CHAIN,
         f"{event.partition}:{event.position} of {event.company_id} carries another chain value than its content gives",
     )
     fold.chains[event.company_id] = bytes.fromhex(event.chain) if _is_hash(event.chain) else linked
+
+
+def link(record: Record, previous: bytes) -> bytes:
+    """SHA-256 over the company's last chain value, the event's other attributes by name, and its data."""
+    said = sorted((name[3:].encode(), value) for name, value in record.headers if name.startswith("ce_"))
+    lines = (b"%s:%s\n" % (name, value) for name, value in said if name not in UNCHAINED)
+    return sha256(previous + b"".join(lines) + (record.value or b"")).digest()
 
 
 def _is_hash(text: str) -> bool:

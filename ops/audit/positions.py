@@ -5,6 +5,7 @@ from hashlib import blake2b
 
 from ops.audit.findings import Check, Findings
 from topics.cloudevents import Record
+from topics.messages import pack
 
 
 class Positions:
@@ -44,13 +45,5 @@ class Positions:
 
 
 def digest(record: Record) -> int:
-    """Eight bytes of a hash over key, value and headers."""
-    found = blake2b(digest_size=8)
-    for part in (
-        record.key,
-        record.value,
-        *(part for name, value in record.headers for part in (name.encode(), value)),
-    ):
-        found.update(b"%d:" % len(part or b""))
-        found.update(part or b"")
-    return int.from_bytes(found.digest(), "big")
+    """Eight bytes of a hash over all that a record says."""
+    return int.from_bytes(blake2b(pack(record), digest_size=8).digest(), "big")

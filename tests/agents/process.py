@@ -221,7 +221,8 @@ class Process:
     async def _answer(self, sent: "asyncio.Future[Any]") -> Any:
         """What the broker says, unless it says nothing in time."""
         try:
-            answer = await asyncio.wait_for(asyncio.shield(sent), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                answer = await asyncio.shield(sent)
         except TimeoutError:
             raise Failure("no acknowledgement in time") from None
         if self.world.happens("lost"):

@@ -33,7 +33,7 @@ RENAME = "com.bitcorp.erp.equipment.rename-equipment.v1"
 
 @dataclass(frozen=True)
 class Faults:
-    """What may go wrong: how owners end, by weight; what happens to a call, by likelihood; what the world does at all."""
+    """What may go wrong: how owners end, by weight; what befalls a call, by likelihood; what the world does at all."""
 
     crash: float = 0.0
     zombie: float = 0.0
@@ -240,7 +240,8 @@ class Simulation:
 
     async def _wait_for_end(self, process: Process, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.ended.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await process.ended.wait()
 
     def _take_office(self, partition: int, state: PartitionState | None = None, dies_at: int = 0) -> Process:
         process = self.process_class(self, partition, state)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import requests
 
+from api.manners import security_headers
 from api.problems import all_types
 from tests.api.callers import Api, Caller
 
@@ -263,6 +264,11 @@ def test_every_answer_says_what_browsers_may_do_with_it_and_not_what_runs_here(d
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert not headers.get("Server")
         assert "Strict-Transport-Security" not in headers
+
+
+def test_behind_tls_browsers_are_told_to_stay_there() -> None:
+    assert "Strict-Transport-Security" in security_headers("https://erp.example.com")
+    assert "Strict-Transport-Security" not in security_headers("http://erp.example.com")
 
 
 def test_every_code_has_a_page_of_help_where_its_type_points(door: Api) -> None:

@@ -93,6 +93,7 @@ def test_if_match_names_a_version(text: str, version: int | None) -> None:
         ('"3", "4"', "bad-header"),
         ("3", "bad-header"),
         ('"3', "bad-header"),
+        ("", "bad-header"),
     ],
 )
 def test_if_match_that_can_match_nothing_or_says_two_things_is_refused(text: str, code: str) -> None:
