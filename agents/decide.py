@@ -5,27 +5,24 @@ Faust gives the group, the assignment, the fetch and the recovery of the table; 
 
 import asyncio
 import gc
-import os
-import signal
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
 import faust
 import structlog
-import uvloop
 from faust.types import TP
 
 from agents.decision import Place
-from agents.faust_app import EXIT_FAULT, EXIT_MISCONFIGURED, RAW, App, crash_of, pulled
+from agents.faust_app import EXIT_FAULT, RAW, App, pulled, run, say_goodbye, until_told
 from agents.kafka import KafkaLog, to_record
 from agents.lane import Lane
 from agents.log import LaneStopped, Lost
 from agents.state import PartitionState
 from agents.transport import Batch
-from topics import logs, metrics
+from topics import metrics
 from topics.catalogue import COMMANDS, STATE
-from topics.provision import require, topic_id
+from topics.provision import topic_id
 from topics.settings import Settings
 
 logger = structlog.get_logger("worker")
@@ -242,47 +239,31 @@ class Worker:
 
     async def serve(self) -> int:
         """Run until SIGTERM or SIGINT (exit code 0) or a fault (another)."""
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self._left.set)
+        gc.set_threshold(50_000, 20, 100)  # the state is large and holds no cycles: full collections only cost time
         await self.log.start()
         await self.app.begin()
         logger.info("worker started", group=group_of(self.settings))
         committing = asyncio.create_task(self._commit_now_and_then())
-        await self._until_left()
+        crash = await until_told([self.app], self._left)
+        if crash is not None:
+            self._leave(crash)
         if self.fault is not None:
-            os._exit(EXIT_FAULT)  # at once: waiting for tasks to end could hang on what has failed
+            return EXIT_FAULT
         committing.cancel()
-        await asyncio.wait([asyncio.ensure_future(lane.settle()) for lane in self.lanes.values()] or [committing])
+        await say_goodbye(self._close())
+        return 0
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(lane.settle() for lane in self.lanes.values()))
         await self._commit_offsets()
         await self._stop_lanes()
         await self.app.stop()
         await self.log.stop()
-        logger.info("worker stopped")
-        return 0
-
-    async def _until_left(self) -> None:
-        crashed = asyncio.create_task(crash_of(self.app))
-        left = asyncio.create_task(self._left.wait())
-        await asyncio.wait({crashed, left}, return_when=asyncio.FIRST_COMPLETED)
-        if crashed.done():
-            self._leave(crashed.result())
-        crashed.cancel()
 
 
 def main(settings: Settings) -> None:
     """Run one command worker until it is told to stop; ends the process."""
-    logs.configure(settings, "lanes")
-    try:
-        require(settings)
-    except Exception as fault:
-        logger.error("worker does not start", reason=str(fault))
-        os._exit(EXIT_MISCONFIGURED)
-    if settings.metrics_port:
-        metrics.serve(settings.metrics_port, settings.metrics_host)
-    uvloop.install()
-    gc.set_threshold(50_000, 20, 100)  # the state is large and holds no cycles: full collections only cost time
-    os._exit(asyncio.run(_serve(settings)))
+    run(settings, "lanes", lambda: _serve(settings))
 
 
 async def _serve(settings: Settings) -> int:

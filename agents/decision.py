@@ -3,6 +3,7 @@
 Pure: the same state and records give byte-equal results whoever decides them.
 """
 
+import re
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,7 +16,19 @@ import orjson
 from agents.state import Head
 from domain import RULES
 from domain.decider import Refusal, Rejected
-from domain.engine import NO_CHAIN, Book, Fact, chain_key, command_key, decide, failed, id_reused, invalid
+from domain.engine import (
+    NO_CHAIN,
+    Book,
+    Fact,
+    aggregate_key,
+    chain_key,
+    command_key,
+    decide,
+    failed,
+    id_reused,
+    invalid,
+    version_conflict,
+)
 from domain.record import Status
 from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES, Topic, partition_of
 from topics.cloudevents import Malformed, Record, size_of
@@ -37,6 +50,8 @@ GROUP_LIMIT = 2 * 1024 * 1024
 HOUR = 3600 * 1000
 REMEMBERED_FOR = 24 * HOUR
 REMEMBERED_DETAIL = 80
+#: Characters that take more than one byte in JSON.
+NOT_PLAIN = re.compile(r"[^ !#-\[\]-~]")
 #: What is remembered of an outcome beside fingerprint and time, in this order.
 REMEMBERED = ("status", "code", "detail", "version", "first", "last", "position")
 
@@ -192,7 +207,8 @@ class Draft:
         try:
             facts = decide(case.command.request(case.now), self.book)
         except Rejected as refusal:
-            self._answer_with(case, _refused(refusal))
+            stale = {"version": self._version(case.command)} if refusal.refusal == version_conflict else {}
+            self._answer_with(case, _refused(refusal) | stale)
         except Exception:
             self.failures += 1
             self._dead_letter(case.record, "failed", traceback.format_exc())
@@ -214,7 +230,7 @@ class Draft:
     def _accepted(self, case: "Case", facts: list[Fact]) -> dict[str, Any]:
         """Send the events of an accepted command; what its outcome says."""
         command = case.command
-        version = self.book.aggregate(command.company_id, RULES[command.type].decider, command.aggregate_id).version
+        version = self._version(command)
         if not facts:
             return {"status": Status.ACCEPTED, "version": version}
         first = self.events
@@ -224,8 +240,13 @@ class Draft:
             sent, linked = write_event(fact, command, topic, self.place.partition, self.events, case.now, linked)
             self._send(sent)
             self.events += 1
+            state = self.book.get(aggregate_key(command.company_id, fact.decider.name, fact.aggregate_id))
+            self.bytes += len(state or b"")
         self.book.put(chain_key(command.company_id), linked)
         return {"status": Status.ACCEPTED, "version": version, "first": first, "last": self.events - 1}
+
+    def _version(self, command: CommandMessage) -> int:
+        return self.book.aggregate(command.company_id, RULES[command.type].decider, command.aggregate_id).version
 
     def _answer_with(self, case: "Case", said: dict[str, Any]) -> None:
         """Remember and publish the answer."""
@@ -280,9 +301,9 @@ def _broken() -> dict[str, Any]:
 
 
 def remembered(fingerprint: str, timestamp: int, said: Mapping[str, Any]) -> bytes:
-    """What is kept of a command's first outcome, at most 200 bytes: its answer, the detail cut short."""
+    """What is kept of a command's first outcome, at most 200 bytes: its answer, the detail cut short and made plain."""
     detail = said.get("detail")
-    brief = said if detail is None else {**said, "detail": detail[:REMEMBERED_DETAIL]}
+    brief = said if detail is None else {**said, "detail": NOT_PLAIN.sub("?", detail[:REMEMBERED_DETAIL])}
     return orjson.dumps([fingerprint, timestamp, *map(brief.get, REMEMBERED)])
 
 

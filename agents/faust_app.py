@@ -1,18 +1,27 @@
 """What our Faust workers have in common: the app's settings, records of messages, and how a process ends."""
 
-from collections.abc import AsyncIterator, Collection
-from typing import Any
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import faust
+import structlog
 from mode import Service
 
 from agents.transport import Batch, Lease, Transport
-from topics.cloudevents import Record
+from topics import logs, metrics
+from topics.provision import require
 from topics.settings import Settings
+
+logger = structlog.get_logger("worker")
 
 #: How a process ends after a fault of infrastructure or of ours: its supervisor starts another.
 EXIT_FAULT = 70
 EXIT_MISCONFIGURED = 78
+GOODBYE_SECONDS = 12.0
 
 #: Keys and values of a topic as bytes, so that nothing is decoded, and skipped where that fails, behind our back.
 RAW = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
@@ -83,22 +92,48 @@ async def pulled(queue: Any) -> AsyncIterator[Batch]:
         yield batch
 
 
-async def crash_of(app: Service) -> BaseException:
-    """Wait until Faust gives up; the reason."""
+async def until_told(apps: Sequence[App], left: asyncio.Event) -> BaseException | None:
+    """Wait for SIGTERM, SIGINT or `left`, or for Faust to give up: then its reason."""
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, left.set)
+    crashes = [asyncio.create_task(_crash_of(app)) for app in apps]
+    told = asyncio.create_task(left.wait())
+    await asyncio.wait({told, *crashes}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (told, *crashes):
+        task.cancel()
+    return next((crash.result() for crash in crashes if crash.done() and not crash.cancelled()), None)
+
+
+async def _crash_of(app: Service) -> BaseException:
     await app._crashed.wait()
     return app.crash_reason or RuntimeError("Faust stopped without a reason")
 
 
-def record_of(message: Any) -> Record:
-    """A Faust message as our record."""
-    headers = message.headers or ()
-    pairs = headers.items() if isinstance(headers, dict) else headers
-    return Record(
-        message.topic,
-        message.partition,
-        message.key,
-        message.value,
-        tuple(pairs),
-        message.offset,
-        round(message.timestamp * 1000),
-    )
+async def say_goodbye(*closing: Awaitable[None]) -> None:
+    """Close within a bounded time: where Kafka is away, Faust would wait for it."""
+    try:
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await asyncio.gather(*closing)
+    except TimeoutError:
+        logger.warning("leaves without having closed everything", seconds=GOODBYE_SECONDS)
+    logger.info("worker stopped")
+
+
+def run(settings: Settings, process: str, serve: Callable[[], Coroutine[Any, Any, int]]) -> NoReturn:
+    """Run a worker to its end and leave with its exit code, at once: what is left of Faust may not hold us up."""
+    logs.configure(settings, process)
+    try:
+        require(settings)
+    except Exception as fault:
+        logger.error("worker does not start", reason=str(fault))
+        os._exit(EXIT_MISCONFIGURED)
+    if settings.metrics_port:
+        metrics.serve(settings.metrics_port, settings.metrics_host)
+    with suppress(ImportError):  # faster, but not there on every system
+        import uvloop
+
+        uvloop.install()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    os._exit(loop.run_until_complete(serve()))

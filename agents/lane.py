@@ -173,7 +173,9 @@ class Lane:
         await self._log.read(self.state)
         self._head = self._recovered_head(around)
         self._check_fit(around)
-        await self._log.publish([unpack(packed) for packed in self._head.outbox])
+        republished = [unpack(packed) for packed in self._head.outbox]
+        await self._log.publish(republished)
+        self._head = replace(self._head, outbox=())
         await self._heal()
         await self._refold_outdated()
         self._recall_commands()
@@ -184,7 +186,7 @@ class Lane:
             "lane serves",
             position=self._head.events - 1,
             applied=self._head.applied,
-            republished=len(self._head.outbox),
+            republished=len(republished),
             seconds=round(time.perf_counter() - began, 3),
         )
 

@@ -5,11 +5,8 @@ consumer group's offset, so that a database restored from a dump simply catches 
 """
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,12 +14,10 @@ import structlog
 from faust.types import TP
 from sqlalchemy.exc import SQLAlchemyError
 
-from agents.faust_app import EXIT_FAULT, EXIT_MISCONFIGURED, RAW, App, crash_of, pulled
+from agents.faust_app import EXIT_FAULT, EXIT_MISCONFIGURED, RAW, App, pulled, run, say_goodbye, until_told
 from agents.kafka import to_record
 from agents.projector import AWAY, LONGEST_PAUSE, Projector
 from agents.transport import Batch, Consumer, Transport
-from topics import logs, metrics
-from topics.provision import require
 from topics.settings import Settings
 from views import GROUPS, migrate
 from views.reading import write_engine
@@ -188,34 +183,20 @@ class Worker:
 
     def __init__(self, settings: Settings, groups: Sequence[Group]) -> None:
         self.apps = [ViewApp(settings, group) for group in groups]
-        self._left = asyncio.Event()
-        self._fault: BaseException | None = None
 
     async def serve(self) -> int:
         """Run until SIGTERM or SIGINT (exit code 0) or until Faust fails (another)."""
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self._left.set)
         await asyncio.gather(*(app.begin() for app in self.apps))
         caring = [asyncio.create_task(app.look_after()) for app in self.apps]
         logger.info("worker started", groups=[app.group.name for app in self.apps])
-        await self._until_left()
-        if self._fault is not None:
-            logger.error("worker leaves", reason=repr(self._fault), exc_info=self._fault)
+        crash = await until_told(self.apps, asyncio.Event())
+        if crash is not None:
+            logger.error("worker leaves", reason=repr(crash), exc_info=crash)
             return EXIT_FAULT
         for task in caring:
             task.cancel()
-        await asyncio.gather(*(app.close() for app in self.apps))
-        logger.info("worker stopped")
+        await say_goodbye(*(app.close() for app in self.apps))
         return 0
-
-    async def _until_left(self) -> None:
-        crashes = [asyncio.create_task(crash_of(app)) for app in self.apps]
-        left = asyncio.create_task(self._left.wait())
-        await asyncio.wait({left, *crashes}, return_when=asyncio.FIRST_COMPLETED)
-        self._fault = next((crash.result() for crash in crashes if crash.done()), None)
-        for task in (left, *crashes):
-            task.cancel()
 
 
 async def _schema_is_ours(settings: Settings) -> None:
@@ -239,23 +220,6 @@ async def _serve(settings: Settings, groups: Sequence[Group]) -> int:
     return await Worker(settings, groups).serve()
 
 
-def _install_uvloop() -> None:
-    """Faster, but not there on every system."""
-    with suppress(ImportError):
-        import uvloop
-
-        uvloop.install()
-
-
 def main(settings: Settings, groups: Sequence[str] = ()) -> None:
     """Run one view worker, for all view groups unless some are named, until it is told to stop; ends the process."""
-    logs.configure(settings, "views")
-    try:
-        require(settings)
-    except Exception as fault:
-        logger.error("worker does not start", reason=str(fault))
-        os._exit(EXIT_MISCONFIGURED)
-    if settings.metrics_port:
-        metrics.serve(settings.metrics_port, settings.metrics_host)
-    _install_uvloop()
-    os._exit(asyncio.run(_serve(settings, [GROUPS[name] for name in groups or GROUPS])))
+    run(settings, "views", lambda: _serve(settings, [GROUPS[name] for name in groups or GROUPS]))

@@ -89,7 +89,7 @@ def command_key(company_id: str, command_id: UUID) -> str:
 
 
 def is_command(key: str) -> bool:
-    return "/~command/" in key
+    return key.partition("/")[2].startswith("~command/")  # a claimed name may hold anything further on
 
 
 class Book:

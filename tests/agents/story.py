@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -25,31 +26,32 @@ from topics.messages import CommandMessage
 BOOM = "boom"
 
 
-def story(chance: Random, orders: int) -> Iterator[Record]:
+def story(chance: Random, orders: int, prefix: str = PREFIX, partitions: int = PARTITIONS) -> Iterator[Record]:
     """What upstream systems send: companies, machines, wishes good and bad, repeats, and commands gone astray."""
-    companies = [company_on(partition, PARTITIONS) for partition in range(PARTITIONS)]
+    companies = [company_on(partition, partitions) for partition in range(partitions)]
+    as_sent = partial(_as_sent, prefix, partitions)
     sent = [command for company in companies for command in opening(company)]
-    yield from (_as_sent(command) for command in sent)
+    yield from map(as_sent, sent)
     for number in range(orders):
         command = chance.choice(ORDERS)(chance, chance.choice(companies), number)
         again = chance.choice(sent)
         kind = chance.random()
         if kind < 0.15:
-            yield _as_sent(again)
+            yield as_sent(again)
         elif kind < 0.2:
-            yield _as_sent(replace(command, id=again.id, company_id=again.company_id))
+            yield as_sent(replace(command, id=again.id, company_id=again.company_id))
         elif kind < 0.3:
-            yield _as_sent(command, astray=True)
+            yield as_sent(command, astray=True)
         elif kind < 0.4:
-            yield _as_sent(command, **chance.choice(SPOILED))
+            yield as_sent(command, **chance.choice(SPOILED))
         else:
             sent.append(command)
-            yield _as_sent(command)
+            yield as_sent(command)
 
 
-def _as_sent(command: CommandMessage, astray: bool = False, **spoiled: Any) -> Record:
-    partition = partition_of(command.company_id.encode(), PARTITIONS)
-    return record_of(command, prefix=PREFIX, partition=(partition + astray) % PARTITIONS, **spoiled)
+def _as_sent(prefix: str, partitions: int, command: CommandMessage, astray: bool = False, **spoiled: Any) -> Record:
+    partition = partition_of(command.company_id.encode(), partitions)
+    return record_of(command, prefix=prefix, partition=(partition + astray) % partitions, **spoiled)
 
 
 SPOILED: tuple[dict[str, Any], ...] = (

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Select, Table, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.model import Event
@@ -81,12 +81,10 @@ class World:
     async def rows(self) -> dict[str, list[Any]]:
         """Everything that the tables hold of the company."""
         async with self.writers.connect() as connection:
-            return {
-                view.table.name: list(
-                    await connection.execute(select(view.table).where(view.table.c.company_id == self.company))
-                )
-                for view in VIEWS
-            }
+            return {view.table.name: list(await connection.execute(self._all_of(view.table))) for view in VIEWS}
+
+    def _all_of(self, table: Table) -> Select[Any]:
+        return select(table).where(table.c.company_id == self.company).order_by(*table.primary_key)
 
     async def see(self, resource: Resource[Item], **key: str) -> Item | None:
         async with reading(self.readers, self.company) as reader:
