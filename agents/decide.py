@@ -31,7 +31,7 @@ logger = structlog.get_logger("worker")
 SETTLE_SECONDS = 5.0
 COMMIT_SECONDS = 1.0
 #: Fetching of a partition pauses when so many of its commands wait, and goes on when few are left.
-INBOX_FULL, INBOX_DRAINED = 4000, 1000
+INBOX_FULL, INBOX_DRAINED = 1000, 300
 
 
 def group_of(settings: Settings) -> str:
@@ -239,7 +239,7 @@ class Worker:
 
     async def serve(self) -> int:
         """Run until SIGTERM or SIGINT (exit code 0) or a fault (another)."""
-        gc.set_threshold(50_000, 20, 100)  # the state is large and holds no cycles: full collections only cost time
+        gc.set_threshold(20_000, 20, 10)  # the state is large and holds no cycles: full collections only cost time
         await self.log.start()
         await self.app.begin()
         logger.info("worker started", group=group_of(self.settings))

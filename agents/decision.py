@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
+from pydantic_core import to_json
 
 from agents.state import Head
 from domain import RULES
@@ -304,7 +305,7 @@ def remembered(fingerprint: str, timestamp: int, said: Mapping[str, Any]) -> byt
     """What is kept of a command's first outcome, at most 200 bytes: its answer, the detail cut short and made plain."""
     detail = said.get("detail")
     brief = said if detail is None else {**said, "detail": NOT_PLAIN.sub("?", detail[:REMEMBERED_DETAIL])}
-    return orjson.dumps([fingerprint, timestamp, *map(brief.get, REMEMBERED)])
+    return to_json([fingerprint, timestamp, *map(brief.get, REMEMBERED)])  # orjson would keep 4 KB for it
 
 
 def remembered_at(value: bytes) -> int:

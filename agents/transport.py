@@ -21,6 +21,7 @@ logger = structlog.get_logger("lease")
 
 #: How a process ends that may no longer act: its supervisor starts another.
 EXIT_LEASE_LOST = 71
+FULL_SECONDS = 0.005
 
 
 class Lease:
@@ -125,6 +126,9 @@ class Consumer(driver.Consumer):
             raise
 
     async def _drain_batch(self) -> None:
+        if self._buffered_partitions and not self._get_active_partitions():
+            await asyncio.sleep(FULL_SECONDS)  # all have enough to do; Faust would sleep for a second here
+            return
         fetched, active = await self._wait_next_records(1.0)
         generation = self.app.consumer_generation_id
         for place, records in (fetched or {}).items():

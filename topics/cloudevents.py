@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
+from pydantic_core import PydanticSerializationError, to_json
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
@@ -133,8 +134,8 @@ def _compact(value: bytes) -> Any:
     """The fast way: what reads and writes back to the same bytes repeats no key. None where that cannot be said."""
     try:
         parsed = orjson.loads(value)
-        return parsed if orjson.dumps(parsed) == value else None
-    except (orjson.JSONDecodeError, TypeError):
+        return parsed if to_json(parsed) == value else None
+    except (orjson.JSONDecodeError, PydanticSerializationError):
         return None
 
 

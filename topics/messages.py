@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-import orjson
 import ormsgpack
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
 from uuid_utils import NAMESPACE_URL, uuid5
 
 from domain import EVENTS as EVENT_TYPES
@@ -314,7 +314,7 @@ def outcome_record(
             "traceparent": trace,
         }
     )
-    value = orjson.dumps(fields, option=orjson.OPT_UTC_Z)
+    value = to_json(fields)
     return Record(topic, partition, company_id.encode(), value, headers)
 
 

@@ -1,7 +1,6 @@
 """Real workers on a real Kafka: what comes in gets its outcome, whatever it is and whoever dies."""
 
 import json
-import os
 import random
 import signal
 from collections.abc import Iterator
@@ -133,9 +132,15 @@ def with_header(name: str, value: bytes | None) -> Record:
 
 
 def raw(text: str) -> Record:
-    return poisoned(('{"equipment_id":"m-1","name":%s}' % text).encode("utf-8", "surrogatepass"))
+    return poisoned(f'{{"equipment_id":"m-1","name":{text}}}'.encode())
 
 
+NAIVE = {
+    "job_id": "j",
+    "maintenance_type": "PREVENTIVE",
+    "completed_by": "ada",
+    "performed_at": "2024-01-01T00:00:00",
+}
 REFUSED = {
     "NUL": raw('"a\\u0000b"'),
     "lone surrogate": raw('"a\\ud800b"'),
@@ -158,12 +163,7 @@ REFUSED = {
             FIRM,
             "equipment.record-maintenance",
             "m-1",
-            {
-                "job_id": "j",
-                "maintenance_type": "PREVENTIVE",
-                "completed_by": "ada",
-                "performed_at": "2024-01-01T00:00:00",
-            },
+            NAIVE,
             command_id=uuid4(),
         )
     ),
@@ -285,7 +285,7 @@ def test_more_commands_than_a_lane_holds_at_once_are_all_decided(upstream: Upstr
 def test_a_worker_listens_on_no_port(worker: Worker) -> None:
     """Faust's own web server would show every state record to whoever asks."""
     pid = worker.process.pid
-    sockets = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    sockets = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
     rows = [row.split() for name in ("tcp", "tcp6") for row in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()]
     listening = {f"socket:[{row[9]}]" for row in rows[1:] if row[3] == "0A"}
     assert sockets & listening == set()

@@ -20,13 +20,14 @@ from agents.lane import REMEMBERED_AT_MOST
 from domain.record import Outcome
 from tests.agents.broker import Stored
 from tests.agents.checker import Run, judge
-from topics.catalogue import COMMANDS, OUTCOMES, STATE, TOPICS, partition_of
+from topics.catalogue import BATCH_LIMIT, COMMANDS, OUTCOMES, STATE, TOPICS, partition_of
 from topics.cloudevents import Record
 from topics.messages import read_outcome
 from topics.provision import topic_id
 from topics.settings import Settings
 
 DEADLINE = 60.0
+GIVEN = {"kafka", "prefix", "partitions", "session_seconds", "directory"}
 WORKER = "from agents.decide import main; from topics.settings import Settings; main(Settings())"
 
 
@@ -112,7 +113,9 @@ class Upstream:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._producer = Producer({"bootstrap.servers": settings.kafka, "linger.ms": 2})
+        self._producer = Producer(
+            {"bootstrap.servers": settings.kafka, "linger.ms": 2, "message.max.bytes": BATCH_LIMIT}
+        )
         self._consumer = self._new_consumer()
         self._consumer.assign(self._places(OUTCOMES.name))
         self.outcomes: dict[str, list[Outcome]] = defaultdict(list)
