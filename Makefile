@@ -5,7 +5,7 @@ BITCORP = $(PY) -m ops.main
 READY = .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast lint format bench contracts lock clean
+.PHONY: help setup demo up test test-fast test-slow lint format bench contracts lock clean
 
 help: ## Say what there is to do.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -22,11 +22,14 @@ demo: $(READY) ## Start all, send the life of a real-looking fleet, sum up what 
 up: $(READY) ## Run the whole platform on this machine until Ctrl-C.
 	@$(BITCORP) up
 
-test: lint ## Run lint and all tests, on real Kafka and PostgreSQL.
-	@$(PY) -m pytest
+test: lint ## Run lint and the tests, on real Kafka and PostgreSQL.
+	@$(PY) -m pytest -m "not slow"
+
+test-slow: $(READY) ## Run the slow tests: ten rounds of kill -9, thousands of seeds, the whole demo.
+	@$(PY) -m pytest -m slow
 
 test-fast: $(READY) ## Run the tests that need no servers.
-	@$(PY) -m pytest -m "not servers and not slow"
+	@$(PY) -m pytest -m "not servers and not slow and not thorough"
 
 lint: $(READY) ## Check style, types and which room imports which.
 	@$(PY) -m ruff check

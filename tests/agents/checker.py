@@ -187,6 +187,8 @@ def _valid(stored: Stored) -> bool:
 def _recovery_is_the_fold(run: Run, reference: Reference) -> Iterator[str]:
     """What compaction has left still gives the state, and its hash is the head's."""
     live = _recovered(run)
+    if not run.commands:
+        return
     record = live.pop(f"~head/{run.place.partition}", None)
     if record is None:
         yield "compaction has left no valid head"

@@ -175,6 +175,7 @@ class Simulation:
         await self._send_orders()
         await asyncio.sleep(self.chance.uniform(0, 60))
         self.calm = True
+        await self._all_landed()  # a command on its way to another partition counts too
         if not await self._all_acknowledged():
             self.violations.append("stuck: not all commands were acknowledged in an hour without faults")
         await self._all_landed()

@@ -35,8 +35,14 @@ def hold(seeds: range) -> None:
         )
 
 
-@pytest.mark.parametrize("seeds", blocks(0, 300), ids=named)
+@pytest.mark.parametrize("seeds", blocks(0, 50), ids=named)
 def test_whatever_goes_wrong_the_history_is_that_of_one_owner_without_faults(seeds: range) -> None:
+    hold(seeds)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("seeds", blocks(50, 300), ids=named)
+def test_the_same_for_more_seeds(seeds: range) -> None:
     hold(seeds)
 
 
@@ -58,6 +64,7 @@ def deaths(seed: int, **faults: float) -> Iterator[Simulation]:
             return
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", [1, 2])
 def test_an_owner_may_die_at_any_await(seed: int) -> None:
     runs = list(deaths(seed))
@@ -65,11 +72,13 @@ def test_an_owner_may_die_at_any_await(seed: int) -> None:
     assert [(run.first.steps, run.violations) for run in runs if run.violations] == []
 
 
+@pytest.mark.thorough
 def test_a_message_of_the_dead_may_arrive_late_or_twice() -> None:
     runs = list(deaths(3, late=0.3, twice=0.3))
     assert [(run.first.steps, run.violations) for run in runs if run.violations] == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seeds", blocks(0, 60), ids=named)
 def test_owners_that_decide_differently_still_make_one_history(seeds: range) -> None:
     for seed in seeds:
@@ -77,6 +86,7 @@ def test_owners_that_decide_differently_still_make_one_history(seeds: range) -> 
         assert run.run() == [], f"seed {seed}"
 
 
+@pytest.mark.thorough
 def test_the_same_seed_gives_the_same_run() -> None:
     first, second = Simulation(11), Simulation(11)
     first.run(), second.run()
@@ -84,6 +94,7 @@ def test_the_same_seed_gives_the_same_run() -> None:
     assert first.broker.changelog == second.broker.changelog
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_lane_with_a_fault_is_found_out(mutant: Mutant) -> None:
     assert any(mutant.violations(seed) for seed in range(mutant.seeds)), "the simulation would prove nothing"

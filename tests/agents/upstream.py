@@ -9,20 +9,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from agents.decision import REMEMBERED_FOR, Place
 from agents.lane import REMEMBERED_AT_MOST
 from domain.record import Outcome
 from tests.agents.broker import Stored
 from tests.agents.checker import Run, judge
-from topics.catalogue import BATCH_LIMIT, COMMANDS, OUTCOMES, STATE, TOPICS, partition_of
+from topics.catalogue import BATCH_LIMIT, COMMANDS, DEAD_LETTERS, OUTCOMES, STATE, TOPICS, Topic, partition_of
 from topics.cloudevents import Record
-from topics.messages import read_outcome
+from topics.messages import DeadLetter, read_dead_letter, read_outcome
 from topics.provision import topic_id
 from topics.settings import Settings
 
@@ -116,9 +117,11 @@ class Upstream:
         self._producer = Producer(
             {"bootstrap.servers": settings.kafka, "linger.ms": 2, "message.max.bytes": BATCH_LIMIT}
         )
+        self._admin = AdminClient({"bootstrap.servers": settings.kafka})
         self._consumer = self._new_consumer()
-        self._consumer.assign(self._places(OUTCOMES.name))
+        self._consumer.assign([*self._places(OUTCOMES), *self._places(DEAD_LETTERS)])
         self.outcomes: dict[str, list[Outcome]] = defaultdict(list)
+        self.letters: list[DeadLetter] = []
 
     def close(self) -> None:
         self._producer.flush(10)
@@ -138,53 +141,65 @@ class Upstream:
     def command(self, record: Record) -> Record:
         """The record on this run's topic and its company's partition."""
         partition = partition_of(record.key or b"", self.settings.partitions)
-        return record._replace(topic=COMMANDS.named(self.settings.prefix), partition=partition)
+        return record._replace(topic=self._name(COMMANDS), partition=partition)
 
     def follow(self) -> None:
-        """Take in the outcomes that have come since."""
-        while messages := self._consumer.consume(500, 0.05):
+        """Take in the outcomes and dead letters that have come since."""
+        while messages := self._consumer.consume(100, 0.02):
             for message in messages:
-                outcome, _ = read_outcome(_record(message))
-                self.outcomes[str(outcome.command_id)].append(outcome)
+                self._take(_record(message))
+
+    def _take(self, record: Record) -> None:
+        if record.topic == self._name(DEAD_LETTERS):
+            self.letters.append(read_dead_letter(record))
+        else:
+            outcome, _ = read_outcome(record)
+            self.outcomes[str(outcome.command_id)].append(outcome)
 
     def outcome(self, command_id: object) -> Outcome:
         """The first outcome of the command, as soon as there is one."""
 
         def found() -> list[Outcome]:
-            self.follow()
+            if not self.outcomes[str(command_id)]:
+                self.follow()
             return self.outcomes[str(command_id)]
 
         first: Outcome = until(found, what=f"command {command_id} has an outcome")[0]
         return first
 
-    def read(self, topic: str, partition: int) -> list[Record]:
-        """All records of a partition, from its beginning to its present end."""
+    def read(self) -> dict[tuple[str, int], list[Record]]:
+        """All records of all topics by topic and partition, up to their present ends."""
+        places = [place for topic in TOPICS for place in self._places(topic)]
+        ends = self._ends(places)
+        found: dict[tuple[str, int], list[Record]] = {at: [] for at in ends}
         consumer = self._new_consumer()
-        place = TopicPartition(f"{self.settings.prefix}.{topic}", partition, 0)
-        _, end = consumer.get_watermark_offsets(place, timeout=10)
-        consumer.assign([place])
-        found: list[Record] = []
-        while not found or found[-1].offset < end - 1:
-            if end == 0:
-                break
-            found += map(_record, consumer.consume(1000, 1.0))
+        consumer.assign(places)
+        while any(end > 0 and (not found[at] or found[at][-1].offset < end - 1) for at, end in ends.items()):
+            for record in map(_record, consumer.consume(500, 0.1)):
+                found[record.topic, record.partition].append(record)
         consumer.close()
         return found
 
-    def group_offset(self, partition: int) -> int:
-        place = TopicPartition(COMMANDS.named(self.settings.prefix), partition)
+    def group_offsets(self) -> list[int]:
+        """Up to where the workers have acknowledged each partition; negative where they have nothing yet."""
         group = f"{self.settings.prefix}-lanes"
-        admin = AdminClient({"bootstrap.servers": self.settings.kafka})
-        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, [place])])
-        found: int = asked[group].result(10).topic_partitions[0].offset
-        return found
+        places = [TopicPartition(place.topic, place.partition) for place in self._places(COMMANDS)]
+        asked = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
+        found = asked[group].result(10).topic_partitions
+        return [place.offset for place in sorted(found, key=attrgetter("partition"))]
+
+    def _ends(self, places: list[TopicPartition]) -> dict[tuple[str, int], int]:
+        asked = self._admin.list_offsets(dict.fromkeys(places, OffsetSpec.latest()))
+        return {(place.topic, place.partition): asked[place].result(10).offset for place in places}
 
     def _new_consumer(self) -> Consumer:
         return Consumer({"bootstrap.servers": self.settings.kafka, "group.id": "none", "enable.auto.commit": False})
 
-    def _places(self, topic: str) -> list[TopicPartition]:
-        name = f"{self.settings.prefix}.{topic}"
-        return [TopicPartition(name, partition, 0) for partition in range(self.settings.partitions)]
+    def _name(self, topic: Topic) -> str:
+        return topic.named(self.settings.prefix)
+
+    def _places(self, topic: Topic) -> list[TopicPartition]:
+        return [TopicPartition(self._name(topic), partition, 0) for partition in range(self.settings.partitions)]
 
     # -- the whole run -----------------------------------------------------------------------------------------------
 
@@ -192,15 +207,15 @@ class Upstream:
         """Every command, re-routed ones included, has been decided and published, and the group knows it."""
 
         def all_known() -> bool:
-            ends = [self._consumer.get_watermark_offsets(place, timeout=10)[1] for place in self._places(COMMANDS.name)]
-            return all(self.group_offset(partition) == end for partition, end in enumerate(ends) if end)
+            ends = self._ends(self._places(COMMANDS)).values()
+            return all(known == end for known, end in zip(self.group_offsets(), ends, strict=True) if end)
 
         until(all_known, what="the group has acknowledged every command")
 
     def violations(self) -> list[str]:
         """How the run differs from what one owner without faults would have made of its commands."""
-        read = {(t.name, p): self.read(t.name, p) for t in TOPICS for p in range(self.settings.partitions)}
-        id_ = topic_id(self.settings, COMMANDS.named(self.settings.prefix))
+        read = self.read()
+        id_ = topic_id(self.settings, self._name(COMMANDS))
         return [
             f"partition {partition}: {violation}"
             for partition in range(self.settings.partitions)
@@ -208,10 +223,10 @@ class Upstream:
                 Run(
                     Place(self.settings.prefix, partition, self.settings.partitions),
                     id_,
-                    read[COMMANDS.name, partition],
-                    list(_stored(read[STATE.name, partition])),
-                    lambda topic, p: read[topic, p],
-                    len(read[COMMANDS.name, partition]),
+                    read[self._name(COMMANDS), partition],
+                    list(_stored(read[self._name(STATE), partition])),
+                    lambda topic, p: read[f"{self.settings.prefix}.{topic}", p],
+                    len(read[self._name(COMMANDS), partition]),
                     REMEMBERED_FOR,
                     REMEMBERED_AT_MOST,
                 )
