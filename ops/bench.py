@@ -37,7 +37,7 @@ GOALS: dict[tuple[str, str], tuple[str, float]] = {
     ("latency", "p50_ms"): ("<=", 15),
     ("latency", "p99_ms"): ("<=", 60),
     ("memory", "bytes_per_machine"): ("<=", 1024),
-    ("views", "ratio"): (">=", 0.5),
+    ("projection", "ratio"): (">=", 0.5),
 }
 COMPARED = {">=": operator.ge, "<=": operator.le}
 
