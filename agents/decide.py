@@ -6,11 +6,13 @@ Faust gives the group, the assignment, the fetch and the recovery of the table; 
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import faust
 import structlog
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from agents.decision import Place
@@ -30,6 +32,8 @@ logger = structlog.get_logger("worker")
 #: How long lanes may take to publish what they have decided when their partition is taken away.
 SETTLE_SECONDS = 5.0
 COMMIT_SECONDS = 1.0
+#: How long a fetch may be on its way that began before the worker went back.
+FETCH_SECONDS = 2.0
 #: Fetching of a partition pauses when so many of its commands wait, and goes on when few are left.
 INBOX_FULL, INBOX_DRAINED = 1000, 300
 
@@ -112,6 +116,9 @@ class Worker:
             self._check_owned,
         )
         self._generation = -1
+        #: By partition, the offset of the command that its lane needs next, and the way back to it.
+        self._needed: dict[int, int] = {}
+        self._ways_back: dict[int, asyncio.Task[None]] = {}
         self._build()
 
     def _build(self) -> None:
@@ -141,10 +148,14 @@ class Worker:
                 yield
 
     def _give(self, batch: Batch) -> None:
-        lane = self.lanes.get(batch.partition)
-        if lane is None or batch.generation != self._generation:
-            return  # fetched for an earlier assignment: whoever serves the partition fetches it again
-        lane.inbox.put([to_record(message) for message in batch.records])
+        lane, needed = self.lanes.get(batch.partition), self._needed.get(batch.partition)
+        if lane is None or needed is None or batch.generation != self._generation:
+            return  # fetched for an earlier assignment, or before the lane serves: then it is fetched again
+        if batch.records[0].offset > needed and self._go_back(batch.partition):
+            return
+        self._ways_back.pop(batch.partition, None)
+        self._needed[batch.partition] = max(needed, batch.records[-1].offset + 1)
+        lane.inbox.put([to_record(message) for message in batch.records if message.offset >= needed])
         if len(lane.inbox) > INBOX_FULL:
             self.app.consumer.on_buffer_full(self._place(batch.partition))
 
@@ -155,6 +166,27 @@ class Worker:
         lane = self.lanes.get(partition)
         if lane is not None and len(lane.inbox) < INBOX_DRAINED:
             self.app.consumer.on_buffer_drop(self._place(partition))
+
+    def _serves(self, partition: int, applied: int) -> None:
+        """Fetch from behind the head: what came before has been dropped, and Faust leaves a partition without a
+        committed offset where that fetch has brought it."""
+        self._done[partition] = applied + 1
+        if partition not in self._needed:
+            self._needed[partition] = applied + 1
+            self._go_back(partition)
+
+    def _go_back(self, partition: int) -> bool:
+        """Fetch again what the lane needs next. False where that was of no use: then the lane says what is missing."""
+        under_way = self._ways_back.get(partition)
+        if under_way is not None:
+            return not under_way.done()
+        self._ways_back[partition] = asyncio.create_task(self._seek(partition, self._needed[partition]))
+        return True
+
+    async def _seek(self, partition: int, offset: int) -> None:
+        with suppress(IllegalStateError):  # the partition is being taken away
+            await self.app.consumer.seek(self._place(partition), offset)
+        await asyncio.sleep(FETCH_SECONDS)
 
     def _place(self, partition: int) -> TP:
         return TP(COMMANDS.named(self.settings.prefix), partition)
@@ -194,6 +226,7 @@ class Worker:
                 group_commands=self.settings.group_commands,
                 check_seconds=self.settings.check_seconds,
                 failures_before_stop=self.settings.failures_before_stop,
+                serves=partial(self._serves, partition),
             )
             self.lanes[partition] = lane
             self._tasks[partition] = asyncio.create_task(self._run(lane), name=f"lane-{partition}")
@@ -204,11 +237,12 @@ class Worker:
         settling = [asyncio.ensure_future(lane.settle()) for lane in self.lanes.values()]
         if settling:
             await asyncio.wait(settling, timeout=SETTLE_SECONDS)
-        tasks = [*settling, *self._tasks.values()]
+        tasks = [*settling, *self._tasks.values(), *self._ways_back.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.lanes, self._tasks, self._done = {}, {}, {}
+        self._needed, self._ways_back = {}, {}
         self.app.lease.release()
 
     async def _run(self, lane: Lane) -> None:

@@ -89,7 +89,8 @@ class InFlight:
 class Lane:
     """Serves one partition until it is stopped; `run` returns only by raising.
 
-    `decided` is told the offset of the last command each time all up to it are decided and published.
+    `decided` is told the offset of the last command each time all up to it are decided and published; `serves` is told
+    it when the lane begins to serve, and needs the commands behind it.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Lane:
         check_seconds: float = 900.0,
         failures_before_stop: int = 20,
         retry_seconds: float = 30.0,
+        serves: Callable[[int], None] = lambda applied: None,
     ) -> None:
         self.place = place
         self.partition = place.partition
@@ -115,6 +117,7 @@ class Lane:
         self._check_seconds = check_seconds
         self._failures_before_stop = failures_before_stop
         self._retry_seconds = retry_seconds
+        self._serves = serves
         self._failures = 0
         self._closing = False
         self._head = Head("")
@@ -170,7 +173,7 @@ class Lane:
         self._log.check_owned(self.partition)
         # In this order: a former owner may still write and publish, and must not seem to be ahead of the head.
         around = await self._log.surroundings(self.partition)
-        await self._log.read(self.state)
+        await self._read_state()
         self._head = self._recovered_head(around)
         self._check_fit(around)
         republished = [unpack(packed) for packed in self._head.outbox]
@@ -180,6 +183,7 @@ class Lane:
         await self._refold_outdated()
         self._recall_commands()
         self.serving = True
+        self._serves(self._head.applied)
         metrics.LANE_TAKEOVERS.inc()
         metrics.LANE_REFUSING.labels(self.partition).set(0)
         self._logger.info(
@@ -189,6 +193,17 @@ class Lane:
             republished=len(republished),
             seconds=round(time.perf_counter() - began, 3),
         )
+
+    async def _read_state(self) -> None:
+        """Read what is new. Where it does not add up, what we held before had a hole: a fetch that was given up at a
+        rebalance, a deletion that compaction took meanwhile. Then all is read again."""
+        held = self.state.end
+        await self._log.read(self.state)
+        record = self.state.records.get(head_key(self.partition))
+        if held and (record is None or Head.decode(record).digest != self.state.digest):
+            self._logger.warning("recovered state has a hole, reading all of it", held=held)
+            self.state.clear()
+            await self._log.read(self.state)
 
     def _recovered_head(self, around: Surroundings) -> Head:
         record = self.state.records.get(head_key(self.partition))

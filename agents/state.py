@@ -51,6 +51,10 @@ class PartitionState:
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
+        self.clear()
+
+    def clear(self) -> None:
+        """Know nothing, as before the first record was read."""
         self.records: dict[str, bytes] = {}
         self.voided: set[str] = set()
         self.end = 0

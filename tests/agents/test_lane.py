@@ -404,9 +404,11 @@ class Office:
 
 
 @asynccontextmanager
-async def at_work(log: Paper | None = None, **options: Any) -> AsyncIterator[Office]:
+async def at_work(
+    log: Paper | None = None, state: PartitionState | None = None, **options: Any
+) -> AsyncIterator[Office]:
     log, decided = log or Paper(), []
-    lane = Lane(PLACE, PartitionState(HERE), log, decided.append, **options)
+    lane = Lane(PLACE, state or PartitionState(HERE), log, decided.append, **options)
     office = Office(log, lane, asyncio.create_task(lane.run()), decided)
     try:
         yield office
@@ -613,6 +615,27 @@ async def test_healing_fits_into_batches_however_much_is_published_again() -> No
         log.foreign_write(key)
     async with at_work(log) as office:
         await office.until(lambda: office.lane.serving)
+
+
+async def test_recovered_state_with_a_hole_is_read_again() -> None:
+    log = await of_a_company()
+    machine = aggregate_key(FIRM, "equipment", "m-1")
+    state = PartitionState(HERE)
+    for record in log.broker.changelog[HERE]:
+        if record.key != machine:
+            state.read(record.offset, record.key, record.value, record.headers)
+    async with at_work(log, state) as office:
+        await office.until(lambda: office.lane.serving)
+        assert machine in state.records
+        assert office.head.digest == state.digest
+
+
+async def test_the_lane_says_from_where_it_needs_commands() -> None:
+    log = await of_a_company()
+    said: list[int] = []
+    async with at_work(log, serves=said.append) as office:
+        await office.until(lambda: office.lane.serving)
+    assert said == [2]
 
 
 async def test_a_stale_batch_that_nobody_noticed_is_found_by_looking() -> None:
