@@ -185,7 +185,7 @@ class Worker:
 
     async def _seek(self, partition: int, offset: int) -> None:
         with suppress(IllegalStateError):  # the partition is being taken away
-            await self.app.consumer.seek(self._place(partition), offset)
+            await self.app.consumer.seek_wait({self._place(partition): offset})
         await asyncio.sleep(FETCH_SECONDS)
 
     def _place(self, partition: int) -> TP:

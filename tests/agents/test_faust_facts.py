@@ -67,7 +67,13 @@ def test_offsets_given_to_the_consumer_are_committed_as_they_are() -> None:
 def test_partitions_without_a_committed_offset_are_not_sought_back() -> None:
     """So what is fetched and dropped at a rebalance would be passed over, if the worker did not go back itself."""
     assert "if offset is not None" in source(Consumer.perform_seek)
-    assert list(inspect.signature(Consumer.seek).parameters) == ["self", "partition", "offset"]
+
+
+def test_only_seek_wait_goes_back_in_the_consumers_own_thread() -> None:
+    """So the worker calls no other: from another thread a seek empties a buffer that is just being read."""
+    assert "self.call_thread(self._seek_wait" in source(AIOKafkaConsumerThread.seek_wait)
+    assert "call_thread" not in source(AIOKafkaConsumerThread.seek)
+    assert list(inspect.signature(DriverConsumer.seek_wait).parameters) == ["self", "partitions"]
 
 
 # -- the fetch loop that ours replaces ---------------------------------------------------------------------------------
