@@ -1,0 +1,252 @@
+"""How the cost of a machine becomes expense over its life: the terms, the account of each book, and the schedule.
+
+Each period is rounded half up to the currency's minor unit, and the last one takes the rest. What is posted stays:
+other terms count from the value that the posted periods have left.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from typing import Annotated, NamedTuple, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from domain.charges import CHARGES, ZERO, Age, Course, Method, fixed_rate, straight_line
+from domain.currencies import MINOR_UNITS
+from domain.model import Day, Digits, Money, Value
+from domain.periods import Calendar, Convention, label, number_of
+
+
+class Frequency(StrEnum):
+    MONTHLY = "MONTHLY"
+    YEARLY = "YEARLY"
+
+
+class Book(StrEnum):
+    FINANCIAL = "FINANCIAL"
+    TAX = "TAX"
+
+
+# --- terms ----------------------------------------------------------------------------------------------------------
+
+Factor = Annotated[str, StringConstraints(pattern=r"^[1-9](\.[0-9]{1,2})?$"), Field(examples=["2"])]
+Percent = Annotated[
+    str, StringConstraints(pattern=r"^(100(\.0{1,4})?|(0|[1-9][0-9]?)(\.[0-9]{1,4})?)$"), Field(examples=["12.5"])
+]
+LifeMonths = Annotated[int, Field(ge=1, le=1200, examples=[120])]
+Month = Annotated[str, StringConstraints(pattern=r"^(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])$"), Field(examples=["2026-10"])]
+
+
+class Plan(Value):
+    """How a book depreciates machines.
+
+    A declining method takes its rate of the value at the opening of each period, or with `yearly_opening` of each
+    financial year. `rate` is that of written-down value for one year; without it the rate follows from the salvage
+    value, rounded to `rate_places` where given. `percentages` are those of equal parts of the life.
+    """
+
+    method: Method
+    life_months: LifeMonths
+    convention: Convention = Convention.FULL_MONTH
+    frequency: Frequency = Frequency.MONTHLY
+    year_starts: Annotated[int, Field(ge=1, le=12)] = 1
+    factor: Factor = "2"
+    rate: Percent | None = None
+    rate_places: Annotated[int, Field(ge=2, le=8)] | None = None
+    yearly_opening: bool = False
+    percentages: Annotated[tuple[Percent, ...], Field(max_length=100)] = ()
+    total_units: Digits | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.method is Method.PERCENTAGES and sum(map(Decimal, self.percentages)) != 100:
+            raise ValueError("the percentages must sum to 100")
+        if self.method is Method.UNITS_OF_PRODUCTION and not Decimal(self.total_units or 0):
+            raise ValueError("units of production needs the total of units expected")
+        if self.rate is not None and not Decimal(self.rate):
+            raise ValueError("the rate must be above zero")
+        return self
+
+    @property
+    def step(self) -> int:
+        """Months in a period."""
+        return 12 if self.frequency is Frequency.YEARLY else 1
+
+
+class Terms(Plan):
+    """How one machine is depreciated in one book, from the day on which it was available for use."""
+
+    cost: Money
+    salvage: Money
+    available_on: Day
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.salvage.currency != self.cost.currency:
+            raise ValueError("cost and salvage value must be in one currency")
+        if self.salvage.decimal > self.cost.decimal:
+            raise ValueError("the salvage value must not exceed the cost")
+        if self.method is Method.WRITTEN_DOWN_VALUE and self.rate is None and not self.salvage.decimal:
+            raise ValueError("written-down value needs a rate or a salvage value above zero")
+        return self
+
+    @property
+    def calendar(self) -> Calendar:
+        return Calendar(self.convention, self.available_on, self.year_starts, self.step)
+
+    @property
+    def quantum(self) -> Decimal:
+        """The minor unit of the currency: 0.01 for most."""
+        return Decimal(1).scaleb(-MINOR_UNITS[self.cost.currency])
+
+
+class Account(Value):
+    """What one book says of one machine: its terms, and how far it has come.
+
+    The terms count from the value `base` after the period `since`; `opening` is the value at the start of the
+    financial year.
+    """
+
+    terms: Terms
+    value: Decimal
+    base: Decimal
+    opening: Decimal
+    accumulated: Decimal = ZERO
+    used: Decimal = ZERO
+    posted: Month | None = None
+    since: Month | None = None
+    used_since: Decimal = ZERO
+
+    @classmethod
+    def of(cls, terms: Terms) -> "Account":
+        """A machine of which nothing is depreciated yet."""
+        cost = terms.cost.decimal
+        return cls(terms=terms, value=cost, base=cost, opening=cost)
+
+    def after(self, entry: "Entry") -> "Account":
+        """The account with one period posted."""
+        return self.model_copy(
+            update={
+                "posted": label(entry.month),
+                "value": entry.value,
+                "opening": entry.opening,
+                "accumulated": self.accumulated + entry.amount,
+                "used": self.used + entry.units,
+            }
+        )
+
+    def revised(self, terms: Terms, value: Decimal) -> "Account":
+        """The account with other terms, and maybe another value, from the next period on."""
+        return self.model_copy(
+            update={
+                "terms": terms,
+                "value": value,
+                "base": value,
+                "opening": self.opening + value - self.value,
+                "since": self.posted,
+                "used_since": self.used,
+            }
+        )
+
+
+class Entry(NamedTuple):
+    """What one period charges, and the value that it leaves; `month` is the number of the month it ends with."""
+
+    month: int
+    amount: Decimal
+    value: Decimal
+    opening: Decimal
+    units: Decimal = ZERO
+
+
+# --- the schedule ---------------------------------------------------------------------------------------------------
+
+
+def _course(account: Account, calendar: Calendar) -> Course:
+    terms, salvage = account.terms, account.terms.salvage.decimal
+    if terms.method is Method.UNITS_OF_PRODUCTION:
+        return Course(terms.method, account.base, salvage, Decimal(terms.total_units or 0), account.used_since)
+    life = calendar.life(terms.life_months)
+    start = calendar.age_after(number_of(account.since)) if account.since else 0
+    rate, per = _rate(account, life, start)
+    return Course(terms.method, account.base, salvage, life, start, rate, per, _weights(terms))
+
+
+def _rate(account: Account, life: int, start: int) -> tuple[Decimal, Age]:
+    """The rate of a declining method, and the ticks in which it is taken once."""
+    terms = account.terms
+    if terms.method is not Method.WRITTEN_DOWN_VALUE:
+        return Decimal(terms.factor), life
+    months = 12 if terms.yearly_opening or terms.rate else terms.step
+    per = Decimal(life * months) / terms.life_months
+    if terms.rate:
+        return Decimal(terms.rate) / 100, per
+    return fixed_rate(account.base, terms.salvage.decimal, (life - start) / per, terms.rate_places), per
+
+
+def _weights(terms: Terms) -> tuple[Age, ...]:
+    if terms.method is Method.SUM_OF_YEARS_DIGITS:
+        return tuple(range(-(-terms.life_months // 12), 0, -1))
+    return tuple(map(Decimal, terms.percentages)) or (1,)
+
+
+def schedule(terms: Terms) -> Iterator[Entry]:
+    """All periods of a machine's life; none where it depreciates by units."""
+    return ahead(Account.of(terms))
+
+
+def ahead(account: Account, until: date | None = None) -> Iterator[Entry]:
+    """The periods that are not posted yet, up to the day of the machine's going where one is given.
+
+    A machine that depreciates by units has none: what it charges is known when they are counted.
+    """
+    if account.terms.method is Method.UNITS_OF_PRODUCTION:
+        return
+    calendar, step = account.terms.calendar, account.terms.step
+    course, quantum = _course(account, calendar), account.terms.quantum
+    charge, salvage, life = CHARGES[course.method], course.salvage, course.life
+    yearly = account.terms.yearly_opening and step == 1
+    month = next_month(account)
+    value, opening = account.value, account.opening
+    age: Age = calendar.age_after(month - step) if account.posted else 0
+    end = life if until is None else min(life, calendar.age_on(until))
+    while age < end:
+        then = min(calendar.age_after(month), end)
+        if not yearly or calendar.opens_year(month):
+            opening = value
+        amount = left = value - salvage
+        if then < life:
+            amount = min(charge(course, age, then, value, opening).quantize(quantum, ROUND_HALF_UP), left)
+        value -= amount
+        yield Entry(month, amount, value, opening)
+        age, month = then, month + step
+
+
+def next_month(account: Account) -> int:
+    """The month with which the next period ends."""
+    if account.posted:
+        return number_of(account.posted) + account.terms.step
+    return account.terms.calendar.first
+
+
+def following(account: Account, units: Decimal = ZERO) -> Entry | None:
+    """The next period to post, with the units produced in it where that counts; None at the end of the life."""
+    if account.terms.method is not Method.UNITS_OF_PRODUCTION:
+        return next(ahead(account), None)
+    course = _course(account, account.terms.calendar)
+    if account.used >= course.life:
+        return None
+    amount = left = account.value - course.salvage
+    if account.used + units < course.life:
+        exact = straight_line(course, account.used, account.used + units, account.value, account.value)
+        amount = min(exact.quantize(account.terms.quantum, ROUND_HALF_UP), left)
+    return Entry(next_month(account), amount, account.value - amount, account.opening, units)
+
+
+def value_on(account: Account, day: date) -> Decimal:
+    """The value that the machine would have if it went on that day; the posted value where that is of a later one."""
+    value = account.value
+    for entry in ahead(account, day):
+        value = entry.value
+    return value
