@@ -6,7 +6,7 @@ Pure: the same state and records give byte-equal results whoever decides them.
 import re
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -21,7 +21,6 @@ from domain.engine import (
     NO_CHAIN,
     Book,
     Fact,
-    aggregate_key,
     chain_key,
     command_key,
     decide,
@@ -48,6 +47,8 @@ from topics.messages import (
 
 #: A group that has reached this many bytes of records takes no further command.
 GROUP_LIMIT = 2 * 1024 * 1024
+#: Bytes of a message beside what it says: headers and key, in the topic and in the outbox.
+ENVELOPE = 1500
 HOUR = 3600 * 1000
 REMEMBERED_FOR = 24 * HOUR
 REMEMBERED_DETAIL = 80
@@ -85,6 +86,15 @@ class Case(NamedTuple):
         return cls(record, command, command.fingerprint, key, moment_of(record.timestamp))
 
 
+class Answer(NamedTuple):
+    """What was decided of one command and is not yet written: its events, from position `first`, and its outcome."""
+
+    case: Case
+    facts: Sequence[Fact]
+    first: int
+    said: dict[str, Any]
+
+
 @dataclass
 class Commit:
     """What a group of consecutive commands comes to: one atomic write of state, then messages to send."""
@@ -100,17 +110,17 @@ class Commit:
 
 
 class Draft:
-    """Decides commands one after the other on top of `stored`, until the group is full."""
+    """Decides commands one after the other on top of `stored`, until the group is full; then writes their messages."""
 
     def __init__(self, place: Place, head: Head, stored: Callable[[str], bytes | None]) -> None:
         self.place = place
         self.book = Book(stored)
         self.before = head
-        self.events, self.outcomes = head.events, head.outcomes
+        self.events = head.events
         self.applied, self.seen_clock = head.applied, head.clock
         self.records: list[Record] = []
-        self.sends: list[Record] = []
-        self.packed: list[bytes] = []
+        self.answers: list[Answer] = []
+        self.letters: list[Record] = []
         self.tally: Counter[tuple[str, str]] = Counter()
         self.remembered: list[tuple[int, str]] = []
         self.failures = 0
@@ -118,7 +128,7 @@ class Draft:
 
     @property
     def full(self) -> bool:
-        return self.bytes >= GROUP_LIMIT
+        return self.bytes + self.book.bytes >= GROUP_LIMIT
 
     def take(self, record: Record) -> None:
         """Decide one record, or skip one that was decided before."""
@@ -152,19 +162,57 @@ class Draft:
         return self.seen_clock if not self.before.clock else min(self.seen_clock, self.before.clock + HOUR)
 
     def commit(self) -> Commit:
+        """What the group comes to. All its messages are written here, one kind after the other: the same few functions
+        stay in the processor's caches, which halves their time."""
+        outcomes = self.before.outcomes + len(self.answers)
         head = replace(
-            self.before, applied=self.applied, clock=self.clock, events=self.events, outcomes=self.outcomes, outbox=()
+            self.before, applied=self.applied, clock=self.clock, events=self.events, outcomes=outcomes, outbox=()
         )
+        sends = [*self._written_events(), *self._written_outcomes(), *self.letters]
         return Commit(
             self.records,
             self.book.changes,
-            self.sends,
-            self.packed,
+            sends,
+            [pack(record) for record in sends],
             head,
             self.tally,
             self.remembered,
             self.failures,
         )
+
+    def _written_events(self) -> Iterator[Record]:
+        """Records of the events, each linked to the one before it in its company."""
+        topic, partition = self.place.topic(EVENTS), self.place.partition
+        chains: dict[str, bytes] = {}
+        for case, facts, first, _ in self.answers:
+            company_id = case.command.company_id
+            for position, fact in enumerate(facts, first):
+                chain = chains.get(company_id) or self.book.get(chain_key(company_id)) or NO_CHAIN
+                record, chains[company_id] = write_event(
+                    fact, case.command, topic, partition, position, case.now, chain
+                )
+                yield record
+        for company_id, chain in chains.items():
+            self.book.put(chain_key(company_id), chain)
+
+    def _written_outcomes(self) -> Iterator[Record]:
+        topic, partition = self.place.topic(OUTCOMES), self.place.partition
+        for sequence, (case, _, _, said) in enumerate(self.answers, self.before.outcomes):
+            command = case.command
+            fields = {
+                "command_id": command.id,
+                "type": command.type,
+                "company_id": command.company_id,
+                "aggregate": command.aggregate,
+                "aggregate_id": command.aggregate_id,
+                "actor": str(command.actor),
+                "partition": partition,
+                "fingerprint": case.fingerprint,
+                "offset": case.record.offset,
+                "recorded_at": case.now,
+                **said,
+            }
+            yield outcome_record(fields, topic, sequence, command.correlation_id, command.traceparent)
 
     def _wrong_partition(self, key: bytes) -> bool:
         return partition_of(key, self.place.partitions) != self.place.partition
@@ -177,7 +225,7 @@ class Draft:
         if size_of(sent) > COMMANDS.limit:
             self._dead_letter(record, "too-large", "With its new header the command is too large to be sent on.")
             return
-        self._send(sent)
+        self._pass_on(sent)
         self.tally["rerouted", ""] += 1
 
     def _undecodable(self, record: Record, reason: str, detail: str) -> None:
@@ -195,7 +243,7 @@ class Draft:
 
     def _dead_letter(self, record: Record, reason: str, detail: str) -> None:
         letter = DeadLetter(record, reason, detail)
-        self._send(write_dead_letter(letter, self.place.topic(DEAD_LETTERS), self.place.partition))
+        self._pass_on(write_dead_letter(letter, self.place.topic(DEAD_LETTERS), self.place.partition))
         self.tally["dead-letter", reason] += 1
 
     def _answer(self, case: "Case") -> None:
@@ -215,74 +263,50 @@ class Draft:
             self._dead_letter(case.record, "failed", traceback.format_exc())
             self._answer_with(case, _broken())
         else:
-            self._answer_with(case, self._accepted(case, facts))
+            self._answer_with(case, self._accepted(case, facts), facts)
 
     def _answer_again(self, case: "Case", stored: bytes) -> None:
         """The first answer to a repeated id; a refusal where the id stands for another command."""
         fingerprint, _, *answer = orjson.loads(stored)
         if fingerprint != case.fingerprint:
-            self._publish_outcome(case, _refused(id_reused()) | {"conflict": True})
+            self._publish(case, _refused(id_reused()) | {"position": self.events - 1, "conflict": True})
             return
         said = {name: value for name, value in zip(REMEMBERED, answer, strict=True) if value is not None}
         if code := said.get("code"):
             said["kind"] = Refusal.known[code].kind
-        self._publish_outcome(case, said | {"repeat": True})
+        self._publish(case, said | {"repeat": True})
 
     def _accepted(self, case: "Case", facts: list[Fact]) -> dict[str, Any]:
-        """Send the events of an accepted command; what its outcome says."""
-        command = case.command
-        version = self._version(command)
-        if not facts:
-            return {"status": Status.ACCEPTED, "version": version}
-        first = self.events
-        linked = self.book.get(chain_key(command.company_id)) or NO_CHAIN
-        topic = self.place.topic(EVENTS)
-        for fact in facts:
-            sent, linked = write_event(fact, command, topic, self.place.partition, self.events, case.now, linked)
-            self._send(sent)
-            self.events += 1
-            state = self.book.get(aggregate_key(command.company_id, fact.decider.name, fact.aggregate_id))
-            self.bytes += len(state or b"")
-        self.book.put(chain_key(command.company_id), linked)
-        return {"status": Status.ACCEPTED, "version": version, "first": first, "last": self.events - 1}
+        """What the outcome of an accepted command says."""
+        said: dict[str, Any] = {"status": Status.ACCEPTED, "version": self._version(case.command)}
+        if facts:
+            said |= {"first": self.events, "last": self.events + len(facts) - 1}
+        return said
 
     def _version(self, command: CommandMessage) -> int:
         return self.book.aggregate(command.company_id, RULES[command.type].decider, command.aggregate_id).version
 
-    def _answer_with(self, case: "Case", said: dict[str, Any]) -> None:
-        """Remember and publish the answer."""
-        said = said | {"position": self.events - 1}
+    def _answer_with(self, case: "Case", said: dict[str, Any], facts: Sequence[Fact] = ()) -> None:
+        """Remember the answer, and publish it."""
+        said["position"] = self.events + len(facts) - 1
         self.book.put(case.key, remembered(case.fingerprint, case.record.timestamp, said))
         self.remembered.append((case.record.timestamp, case.key))
-        self._publish_outcome(case, said)
+        self._publish(case, said, facts)
 
-    def _publish_outcome(self, case: "Case", said: dict[str, Any]) -> None:
-        command = case.command
-        fields = {
-            "command_id": command.id,
-            "type": command.type,
-            "company_id": command.company_id,
-            "aggregate": command.aggregate,
-            "aggregate_id": command.aggregate_id,
-            "actor": str(command.actor),
-            "partition": self.place.partition,
-            "position": self.events - 1,
-            "fingerprint": case.fingerprint,
-            "offset": case.record.offset,
-            "recorded_at": case.now,
-            **said,
-        }
-        topic = self.place.topic(OUTCOMES)
-        self._send(outcome_record(fields, topic, self.outcomes, command.correlation_id, command.traceparent))
-        self.outcomes += 1
+    def _publish(self, case: "Case", said: dict[str, Any], facts: Sequence[Fact] = ()) -> None:
+        """An outcome with its events, written once the group is decided."""
+        self.answers.append(Answer(case, facts, self.events, said))
+        self.events += len(facts)
+        self.bytes += ENVELOPE + sum([ENVELOPE + 2 * len(fact.data) for fact in facts])
+        if "errors" in said:
+            self.bytes += 2 * len(to_json(said["errors"]))
         again = "repeat" in said or "conflict" in said
         self.tally["repeat" if again else "decided", said["status"]] += 1
 
-    def _send(self, record: Record) -> None:
-        packed = pack(record)
-        self.sends.append(record)
-        self.packed.append(packed)
-        self.bytes += len(packed) + len(record.value or b"")
+    def _pass_on(self, record: Record) -> None:
+        """A record as it came, for another topic."""
+        self.letters.append(record)
+        self.bytes += 2 * size_of(record)
 
 
 def _refused(refusal: Rejected) -> dict[str, Any]:

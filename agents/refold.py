@@ -13,7 +13,7 @@ def fold_journal(journal: Iterable[Record]) -> dict[str, bytes | None]:
     book = Book(lambda key: None)
     for record in journal:
         fact = read_event(record)
-        book.fold(fact.company_id, [(fact.aggregate_id, fact.event)])
+        book.fold(fact.company_id, [fact.event])
         book.put(chain_key(fact.company_id), bytes.fromhex(fact.chain))
     return book.changes
 

@@ -58,7 +58,7 @@ def resource_path(rule: Rule[Any], aggregate_id: str) -> str:
     return f"{ROOT}/{rule.decider.path}/{aggregate_id}"
 
 
-def command_path(company_id: str, command_id: UUID, principal: Principal) -> str:
+def command_path(company_id: str, command_id: str, principal: Principal) -> str:
     """Where the outcome can be read; an operator has no company of his own, so his link names it."""
     query = f"?company_id={company_id}" if principal.company_id is None else ""
     return f"{ROOT}/commands/{command_id}{query}"
@@ -83,7 +83,7 @@ class Commands:
         self.door.accepts_json(request)
         body = await self.door.body(request)
         command = message(rule, principal, request, body)
-        structlog.contextvars.bind_contextvars(command=str(command.id), company=command.company_id)
+        structlog.contextvars.bind_contextvars(command=command.id, company=command.company_id)
         wish = headers.preference(request.headers, self.door.settings.wait_limit)
         outcome = await self._outcome(command, wish.wait or 0)
         location = command_path(command.company_id, command.id, principal)
@@ -103,7 +103,7 @@ class Commands:
     async def _first(self, outcome: Outcome) -> OutcomeItem:
         """The first answer in full, as its view keeps it; what the lane remembers of it where there is no view."""
         with suppress(Problem):
-            found = await self.queries.outcome(outcome.company_id, str(outcome.command_id))
+            found = await self.queries.outcome(outcome.company_id, outcome.command_id)
             if found is not None and found.fingerprint == outcome.fingerprint:
                 return found
         return item_of(outcome)
@@ -118,7 +118,7 @@ class Commands:
             raise kafka_away(
                 f"Kafka did not take the command in time. Repeat the request with Idempotency-Key: {command.id}",
                 headers={"Retry-After": str(RETRY_SECONDS)},
-                members={"command_id": str(command.id)},
+                members={"command_id": command.id},
             ) from fault
         except TooLarge as fault:
             API_PUBLISHES.labels("too-large").inc()
@@ -132,7 +132,7 @@ def message(rule: Rule[Any], principal: Principal, request: web.Request, body: d
     data = _data(rule, request.match_info, body, command_id)
     aggregate_id = _validated(rule, data)
     return CommandMessage(
-        id=command_id,
+        id=str(command_id),
         type=rule.type,
         company_id=_company(rule, principal, aggregate_id),
         aggregate=rule.decider.name,
@@ -189,7 +189,7 @@ def _company(rule: Rule[Any], principal: Principal, aggregate_id: str) -> str:
 
 def pending(command: CommandMessage, location: str, extra: Mapping[str, str]) -> web.Response:
     """The command is taken, and not decided yet."""
-    plain = {"command_id": str(command.id), "status": "pending"}
+    plain = {"command_id": command.id, "status": "pending"}
     hints = {"Location": location, "Retry-After": str(PENDING_SECONDS), "Cache-Control": "no-store"}
     return answered(HTTPStatus.ACCEPTED, plain, hints | dict(extra))
 
@@ -206,7 +206,7 @@ def decided(rule: Rule[Any], outcome: OutcomeItem, location: str, extra: Mapping
     """The answer that the outcome stands for. Raises the problem that a refusal is."""
     notes = {"Consistency": f"{outcome.partition}:{outcome.position}", "Cache-Control": "no-store", **extra}
     if outcome.status is not Status.ACCEPTED:
-        members = {"command_id": str(outcome.command_id), "command": location}
+        members = {"command_id": outcome.command_id, "command": location}
         raise of_outcome(outcome)(outcome.detail or "", errors=outcome.errors, headers=notes, members=members)
     resource = resource_path(rule, outcome.aggregate_id)
     body = outcome.model_dump(mode="json") | {"command": location, "resource": resource}

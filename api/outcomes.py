@@ -74,7 +74,7 @@ class Follower:
         """The outcome to come. Enter before publishing: an outcome may be faster than the acknowledgement."""
         answer: Answer = asyncio.get_running_loop().create_future()
         waiter = Waiter(command.company_id, command.fingerprint, answer)
-        command_id = str(command.id).encode()
+        command_id = command.id.encode()
         waiters = self._waiters.setdefault(command_id, [])
         waiters.append(waiter)
         try:

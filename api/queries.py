@@ -42,9 +42,9 @@ class Sightings:
     """When this process first saw the id of a command; a UUIDv7 says by itself when it was made."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[tuple[str, UUID], float] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str], float] = OrderedDict()
 
-    def note(self, company_id: str, command_id: UUID, now: float | None = None) -> float:
+    def note(self, company_id: str, command_id: str, now: float | None = None) -> float:
         """When the command was first seen: now, if it is new."""
         first = self._seen.setdefault((company_id, command_id), time.time() if now is None else now)
         if len(self._seen) > MOST_SEEN:
@@ -53,7 +53,7 @@ class Sightings:
 
     def is_young(self, company_id: str, command_id: UUID, now: float) -> bool:
         timed = command_id.version == 7
-        made = (command_id.int >> 80) / 1000 if timed else self.note(company_id, command_id, now)
+        made = (command_id.int >> 80) / 1000 if timed else self.note(company_id, str(command_id), now)
         return abs(now - made) < YOUNG_SECONDS
 
 

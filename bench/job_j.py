@@ -50,7 +50,7 @@ def _machine(number: int) -> dict[str, Any]:
 
 def _command(company: str, aggregate: str, verb: str, id_: str, actor: str, data: dict[str, Any]) -> CommandMessage:
     return CommandMessage(
-        id=uuid5(NAMESPACE_OID, f"{company}/{verb}/{id_}"),
+        id=str(uuid5(NAMESPACE_OID, f"{company}/{verb}/{id_}")),
         type=f"{TYPE_PREFIX}.{aggregate}.{verb}.v1",
         company_id=company,
         aggregate=aggregate,

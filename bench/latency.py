@@ -60,7 +60,7 @@ async def _send(settings: Settings, chosen: list[CommandMessage], rate: int, sen
     for number, command in enumerate(chosen):
         await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
         key, value, headers = write_command(command)
-        sent[str(command.id).encode()] = time.perf_counter()
+        sent[command.id.encode()] = time.perf_counter()
         partition = partition_of(key, settings.partitions)
         topic = COMMANDS.named(settings.prefix)
         await producer.send(topic, value, key=key, partition=partition, headers=list(headers))

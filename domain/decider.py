@@ -10,7 +10,6 @@ from datetime import date, datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_type_hints
-from uuid import UUID
 
 from domain.model import Command, Event, Role, State
 
@@ -73,7 +72,7 @@ class Context(Protocol):
     @property
     def actor(self) -> "Actor": ...
     @property
-    def command_id(self) -> UUID: ...
+    def command_id(self) -> str: ...
     @property
     def roles(self) -> frozenset[Role]:
         """Roles of the acting user; empty for operators and systems."""

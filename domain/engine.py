@@ -4,12 +4,11 @@ Pure: no clock, no I/O. The same stored records, request and time give byte-equa
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any, TypeVar
-from uuid import UUID
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -38,11 +37,10 @@ ERRORS_NAMED = 50
 COMMAND_LIMIT = 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One command as it reached the lane, its data still in bytes; `aggregate` is the type that its subject names."""
 
-    id: UUID
+    id: str
     type: str
     company_id: str
     aggregate_id: str
@@ -53,8 +51,7 @@ class Request:
     aggregate: str | None = None
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(NamedTuple):
     """One event that a command led to, with its aggregate and that aggregate's new version."""
 
     decider: Decider[Any]
@@ -64,12 +61,20 @@ class Fact:
     data: bytes
 
 
-@dataclass(frozen=True)
-class Versioned:
+class Versioned(NamedTuple):
     """An aggregate as stored: version 0 is one that does not exist."""
 
     version: int
     state: Any
+
+
+class Move(NamedTuple):
+    """An aggregate as a command found it and as it leaves it."""
+
+    decider: Decider[Any]
+    aggregate_id: str
+    before: Versioned
+    after: Versioned
 
 
 def aggregate_key(company_id: str, aggregate: str, aggregate_id: str) -> str:
@@ -84,7 +89,7 @@ def chain_key(company_id: str) -> str:
     return f"{company_id}/~chain"
 
 
-def command_key(company_id: str, command_id: UUID) -> str:
+def command_key(company_id: str, command_id: str) -> str:
     return f"{company_id}/~command/{command_id}"
 
 
@@ -95,13 +100,15 @@ def is_command(key: str) -> bool:
 class Book:
     """The state of one partition as a command sees it: changes not yet stored, over stored records.
 
-    `stored` gives the bytes under a key or None. `changes` maps keys to new bytes, None for a deletion.
+    `stored` gives the bytes under a key or None. `changes` maps keys to new bytes, None for a deletion; `bytes` is what
+    the commands' aggregates come to.
     """
 
     def __init__(self, stored: Callable[[str], bytes | None]) -> None:
         self._stored = stored
         self._decoded: dict[str, Versioned] = {}
         self.changes: dict[str, bytes | None] = {}
+        self.bytes = 0
 
     def get(self, key: str) -> bytes | None:
         return self.changes[key] if key in self.changes else self._stored(key)
@@ -110,7 +117,9 @@ class Book:
         self.changes[key] = value
 
     def aggregate(self, company_id: str, decider: Decider[Any], aggregate_id: str) -> Versioned:
-        key = aggregate_key(company_id, decider.name, aggregate_id)
+        return self._aggregate(aggregate_key(company_id, decider.name, aggregate_id), decider)
+
+    def _aggregate(self, key: str, decider: Decider[Any]) -> Versioned:
         found = self._decoded.get(key)
         if found is None:
             record = self.get(key)
@@ -118,34 +127,39 @@ class Book:
             self._decoded[key] = found
         return found
 
-    def fold(self, company_id: str, events: list[tuple[str, Event]]) -> list[Fact]:
+    def fold(self, company_id: str, events: list[Event]) -> list[Fact]:
         """Fold events of one command into their aggregates; raises the claim's refusal and changes nothing if a
         value is taken."""
-        after: dict[str, tuple[Decider[Any], str, Versioned]] = {}
+        moves: dict[str, Move] = {}
         facts = []
-        for aggregate_id, event in events:
+        for event in events:
             decider = HOMES[type(event)]
+            aggregate_id = getattr(event, decider.key)
             key = aggregate_key(company_id, decider.name, aggregate_id)
-            before = after[key][2] if key in after else self.aggregate(company_id, decider, aggregate_id)
-            now = Versioned(before.version + 1, decider.evolve(before.state, event))
-            after[key] = (decider, aggregate_id, now)
-            facts.append(Fact(decider, aggregate_id, now.version, event, encode_event(event)))
-        changes = {key: encode_aggregate(decider, versioned) for key, (decider, _, versioned) in after.items()}
-        if sum(map(len, changes.values())) + sum(len(fact.data) for fact in facts) > COMMAND_LIMIT:
+            earlier = moves.get(key)
+            before = earlier.before if earlier else self._aggregate(key, decider)
+            now = earlier.after if earlier else before
+            after = Versioned(now.version + 1, decider.evolve(now.state, event))
+            moves[key] = Move(decider, aggregate_id, before, after)
+            facts.append(Fact(decider, aggregate_id, after.version, event, encode_event(event)))
+        changes = {key: encode_aggregate(move.decider, move.after) for key, move in moves.items()}
+        size = sum(map(len, changes.values()))
+        if size + sum([len(fact.data) for fact in facts]) > COMMAND_LIMIT:
             raise too_large()
-        self.changes.update(self._claims(company_id, after) | changes)
-        self._decoded.update((key, versioned) for key, (_, _, versioned) in after.items())
+        claimed = self._claims(company_id, moves.values())
+        self.changes.update(claimed)
+        self.changes.update(changes)
+        self.bytes += size
+        for key, move in moves.items():
+            self._decoded[key] = move.after
         return facts
 
-    def _claims(
-        self, company_id: str, after: Mapping[str, tuple[Decider[Any], str, Versioned]]
-    ) -> dict[str, bytes | None]:
+    def _claims(self, company_id: str, moves: Iterable[Move]) -> dict[str, bytes | None]:
         """Claims given up and taken by the aggregates; raises the refusal of the first that is taken."""
         claimed: dict[str, bytes | None] = {}
-        for decider, aggregate_id, versioned in after.values():
-            before = self.aggregate(company_id, decider, aggregate_id).state
+        for decider, aggregate_id, before, after in moves:
             for claim in decider.claims:
-                old, new = claim.of(before), claim.of(versioned.state)
+                old, new = claim.of(before.state), claim.of(after.state)
                 if new == old:
                     continue
                 if old is not None:
@@ -204,7 +218,7 @@ class Deciding:
         return self.request.actor
 
     @property
-    def command_id(self) -> UUID:
+    def command_id(self) -> str:
         return self.request.id
 
     @property
@@ -242,11 +256,14 @@ def decide(request: Request, book: Book) -> list[Fact]:
         raise rule.decider.exists()
     context = Deciding(book, request, roles)
     events = [_timed(event, request.now) for event in rule.decide(target.state, command, context)]
-    return book.fold(request.company_id, [(getattr(event, HOMES[type(event)].key), event) for event in events])
+    return book.fold(request.company_id, events)
 
 
 def _timed(event: Event, now: datetime) -> Event:
-    return event if event.effective_at else event.model_copy(update={"effective_at": now})
+    """The event that a rule has just made, which nobody else holds yet, with the time at which it is true."""
+    if event.effective_at is None:
+        event.__dict__["effective_at"] = now
+    return event
 
 
 def _parse(rule: Rule[Any], request: Request) -> Any:

@@ -202,4 +202,7 @@ class State(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     def but(self, **changes: Any) -> Self:
-        return self.model_copy(update=changes)
+        """The state with some fields changed: `model_copy(update=...)` at half its price."""
+        copy = self.__copy__()
+        copy.__dict__.update(changes)
+        return copy

@@ -1,22 +1,22 @@
 """What travels beside an event and what answers a command: plain data that views, API and lanes share."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
-from uuid import UUID
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from domain.model import Event
 
+#: A UUID as text, in its one canonical spelling: lanes and views compare and copy ids, and never compute with them.
+UuidText = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+
+class Recorded(NamedTuple):
     """An event of the journal with its place and origin. `position` is gap-free within `partition`, from 1."""
 
     event: Event
-    id: UUID
+    id: str
     company_id: str
     aggregate: str
     aggregate_id: str
@@ -25,7 +25,7 @@ class Recorded:
     position: int
     recorded_at: datetime
     actor: str
-    command_id: UUID
+    command_id: str
     correlation_id: str
     chain: str
 
@@ -42,7 +42,7 @@ class Outcome(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    command_id: UUID
+    command_id: UuidText
     type: str
     company_id: str
     aggregate: str

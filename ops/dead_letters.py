@@ -1,7 +1,6 @@
 """`bitcorp dead-letters`: what could not be processed, and another attempt at it."""
 
 import json as json_text
-from dataclasses import replace
 from uuid import UUID, uuid5
 
 from cyclopts import App
@@ -106,12 +105,12 @@ def new_attempt(record: Record, attempt: int) -> CommandMessage:
             f"This dead letter is no command, so it cannot be retried as it is: {fault}. Its sender must send "
             "it again, well formed."
         ) from fault
-    return replace(command, id=attempt_id(command.id, attempt), causation_id=str(command.id))
+    return command._replace(id=attempt_id(command.id, attempt), causation_id=command.id)
 
 
-def attempt_id(old: UUID, attempt: int) -> UUID:
+def attempt_id(old: str, attempt: int) -> str:
     """The id of the n-th retry of a command."""
-    return uuid5(old, str(attempt))
+    return str(uuid5(UUID(old), str(attempt)))
 
 
 def find(settings: Settings, number: str) -> Record:

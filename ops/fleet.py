@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 FLEET = Path(__file__).parent.parent / "examples" / "fleet"
 PAST, TODAY = FLEET / "1-past", FLEET / "2-today"
@@ -32,7 +32,7 @@ USUAL = {
 ACCEPTED, NOTHING, REPEAT, UNANSWERED = "accepted", "accepted, was so already", "repeated id", "no answer"
 MIS_KEYED = "mis-keyed"
 
-CommandKey = tuple[str, UUID]
+CommandKey = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Sent:
     kind: str
     company: str
     subject: str
-    command_id: UUID
+    command_id: str
     how: str
     answer: str
     events: tuple[str, ...]
@@ -75,7 +75,7 @@ def _file(path: Path) -> Iterator[Sent]:
                 kind=kind,
                 company=row["company"],
                 subject=f"{aggregate}/{row[f'{aggregate}_id']}",
-                command_id=uuid5(NAMESPACE_URL, f"fleet:{row['id']}"),
+                command_id=str(uuid5(NAMESPACE_URL, f"fleet:{row['id']}")),
                 how=row["how"],
                 answer=answer,
                 events=events,

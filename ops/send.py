@@ -118,7 +118,7 @@ def message_of(rule: Rule[Any], command: Command, envelope: Envelope) -> Command
     except ValueError as fault:
         raise Fault(f"--actor {envelope.actor} is nobody: {fault}") from fault
     return CommandMessage(
-        id=envelope.id or uuid7(),
+        id=str(envelope.id or uuid7()),
         type=rule.type,
         company_id=company,
         aggregate=rule.decider.name,

@@ -4,7 +4,7 @@ Source: CloudEvents Kafka protocol binding 1.0.2. The `cloudevents` package of P
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -51,10 +51,9 @@ def size_of(record: Record) -> int:
     return OVERHEAD + len(record.key or b"") + len(record.value or b"") + headers
 
 
-def write(attributes: Mapping[str, str | None], extra: Iterable[tuple[str, bytes]] = ()) -> Headers:
+def write(attributes: Mapping[str, str | None]) -> Headers:
     """Headers of binary mode; attributes without a value are left out."""
-    named = [(PREFIX + name, value.encode()) for name, value in attributes.items() if value is not None]
-    return (*BINARY, *named, *extra)
+    return (*BINARY, *[(PREFIX + name, value.encode()) for name, value in attributes.items() if value is not None])
 
 
 def read(record: Record) -> CloudEvent:
@@ -63,7 +62,7 @@ def read(record: Record) -> CloudEvent:
     content_type = ""
     for name, value in record.headers:
         lowered = name.lower()
-        if lowered.startswith(PREFIX):
+        if lowered[:3] == PREFIX:
             attribute = lowered[3:]
             if attribute in attributes:
                 raise Malformed(f"header {name} is repeated")

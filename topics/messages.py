@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import ormsgpack
@@ -25,18 +25,19 @@ from topics.upcasters import upcast
 
 OUTCOME_TYPE = f"{TYPE_PREFIX}.command.decided.v1"
 REROUTED = "bitcorp-rerouted"
-PLAIN = re.compile(r"[ -~]{1,200}")
+LONGEST_ATTRIBUTE = 200
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SUBJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Attributes that go on into outcomes, events and logs.
-CARRIED = {"id", "source", "type", "subject", "actor", "correlationid", "causationid", "traceparent"}
+REQUIRED = ("id", "source", "type", "subject", "actor")
+CARRIED = (*REQUIRED, "correlationid", "causationid", "traceparent")
 COMPANY_ID: TypeAdapter[str] = TypeAdapter(CompanyId)
 
 
-@dataclass(frozen=True, slots=True)
-class CommandMessage:
+class CommandMessage(NamedTuple):
     """A command as it travels. `data` is its JSON; `fingerprint` tells a repeat from another payload."""
 
-    id: UUID
+    id: str
     type: str
     company_id: str
     aggregate: str
@@ -73,7 +74,7 @@ def write_command(command: CommandMessage) -> tuple[bytes, bytes, Headers]:
     """Key, value and headers of the command's record."""
     headers = cloudevents.write(
         {
-            "id": str(command.id),
+            "id": command.id,
             "source": command.source,
             "type": command.type,
             "subject": f"{command.aggregate}/{command.aggregate_id}",
@@ -92,11 +93,12 @@ def read_command(record: Record) -> CommandMessage:
     """Raises Malformed where the record is no command at all; its data is not judged here."""
     found = cloudevents.read(record)
     need = found.attributes.get
-    for name in ("id", "source", "type", "subject", "actor"):
+    for name in REQUIRED:
         if not need(name):
             raise Malformed(f"header ce_{name} is missing")
-    for name, text in found.attributes.items():
-        if name in CARRIED and not PLAIN.fullmatch(text):
+    for name in CARRIED:
+        text = need(name)
+        if text is not None and not _plain(text):
             raise Malformed(f"header ce_{name} must be at most 200 printable ASCII characters")
     aggregate, _, aggregate_id = found.attributes["subject"].partition("/")
     if not SUBJECT_ID.fullmatch(aggregate_id):
@@ -115,6 +117,10 @@ def read_command(record: Record) -> CommandMessage:
         causation_id=need("causationid"),
         traceparent=need("traceparent"),
     )
+
+
+def _plain(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_ATTRIBUTE and text.isascii() and text.isprintable()
 
 
 def salvage(record: Record) -> CommandMessage | None:
@@ -152,7 +158,7 @@ def _readable(record: Record) -> dict[str, str]:
             for name, value in record.headers
             if name.lower().startswith(cloudevents.PREFIX)
         ]
-    return {name: value for name, value in reversed(pairs) if PLAIN.fullmatch(value)}
+    return {name: value for name, value in reversed(pairs) if _plain(value)}
 
 
 def _actor_or_unknown(text: str) -> Actor:
@@ -171,9 +177,12 @@ def read_key(key: bytes | None) -> str:
         raise Malformed("the key is not a company id") from fault
 
 
-def _uuid(text: str) -> UUID:
+def _uuid(text: str) -> str:
+    """The UUID in its canonical spelling."""
+    if UUID_TEXT.fullmatch(text):
+        return text
     try:
-        return UUID(text)
+        return str(UUID(text))
     except ValueError as fault:
         raise Malformed("ce_id must be a UUID") from fault
 
@@ -194,6 +203,7 @@ def _version(text: str | None) -> int | None:
     return int(text)
 
 
+@lru_cache(maxsize=100)
 def rfc3339(moment: datetime) -> str:
     """The moment in UTC, with `Z`."""
     in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
@@ -210,37 +220,38 @@ def derived_id(name: str) -> str:
     return str(uuid5(NAMESPACE_URL, name))
 
 
-def event_id(company_id: str, partition: int, position: int) -> UUID:
-    return UUID(derived_id(f"bitcorp:event:{company_id}:{partition}:{position}"))
+def event_id(company_id: str, partition: int, position: int) -> str:
+    return derived_id(f"bitcorp:event:{company_id}:{partition}:{position}")
 
 
 def write_event(
     fact: Fact, command: CommandMessage, topic: str, partition: int, position: int, now: datetime, chain: bytes
 ) -> tuple[Record, bytes]:
     """The record of an event, and the company's chain value after it."""
-    value, command_id = fact.data, str(command.id)
+    company_id = command.company_id
     attributes = {
-        "id": derived_id(f"bitcorp:event:{command.company_id}:{partition}:{position}"),
-        "source": f"/companies/{command.company_id}",
-        "type": wire_type(fact.decider, type(fact.event)),
+        "actor": str(command.actor),
+        "aggregateversion": str(fact.version),
+        "causationid": command.id,
+        "correlationid": command.correlation_id or command.id,
+        "id": event_id(company_id, partition, position),
+        "sequence": str(position),
+        "source": f"/companies/{company_id}",
         "subject": f"{fact.decider.name}/{fact.aggregate_id}",
         "time": rfc3339(now),
-        "sequence": str(position),
-        "aggregateversion": str(fact.version),
-        "actor": str(command.actor),
-        "causationid": command_id,
-        "correlationid": command.correlation_id or command_id,
-        "traceparent": command.traceparent,
     }
-    linked = link(chain, attributes, value)
-    headers = cloudevents.write(attributes | {"chain": linked.hex()})
-    return Record(topic, partition, command.company_id.encode(), value, headers), linked
+    if command.traceparent:
+        attributes["traceparent"] = command.traceparent
+    attributes["type"] = wire_type(fact.decider, type(fact.event))
+    linked = link(chain, attributes, fact.data)
+    attributes["chain"] = linked.hex()
+    return Record(topic, partition, company_id.encode(), fact.data, cloudevents.write(attributes)), linked
 
 
-def link(previous: bytes, attributes: dict[str, str | None], value: bytes) -> bytes:
-    """SHA-256 over the company's previous chain value (32 zero bytes at first), the event's attributes as sorted
-    `name:value` lines without `chain` and `specversion`, and its data."""
-    lines = "".join(f"{name}:{text}\n" for name, text in sorted(attributes.items()) if text is not None)
+def link(previous: bytes, attributes: Mapping[str, str], value: bytes) -> bytes:
+    """SHA-256 over the company's previous chain value (32 zero bytes at first), the event's attributes in order of
+    their names as `name:value` lines without `chain` and `specversion`, and its data."""
+    lines = "".join([f"{name}:{text}\n" for name, text in attributes.items()])
     return hashlib.sha256(previous + lines.encode() + value).digest()
 
 
@@ -263,7 +274,7 @@ def _recorded(record: Record, found: CloudEvent) -> Recorded:
     aggregate, _, aggregate_id = need["subject"].partition("/")
     return Recorded(
         event=event.model_validate_json(data, extra="ignore"),
-        id=UUID(need["id"]),
+        id=_uuid(need["id"]),
         company_id=(record.key or b"").decode(),
         aggregate=aggregate,
         aggregate_id=aggregate_id,
@@ -272,7 +283,7 @@ def _recorded(record: Record, found: CloudEvent) -> Recorded:
         position=int(need["sequence"]),
         recorded_at=datetime.fromisoformat(need["time"]),
         actor=need["actor"],
-        command_id=UUID(need["causationid"]),
+        command_id=_uuid(need["causationid"]),
         correlation_id=need["correlationid"],
         chain=need.get("chain", ""),
     )
@@ -285,8 +296,8 @@ class UnknownEvent(Malformed):
 def chain_of(record: Record, previous: bytes) -> bytes:
     """The chain value that an event's record should carry, recomputed from what it holds."""
     found = cloudevents.read(record)
-    plain: dict[str, str | None] = {k: v for k, v in found.attributes.items() if k not in ("chain", "specversion")}
-    return link(previous, plain, found.data)
+    linked = {name: text for name, text in sorted(found.attributes.items()) if name not in ("chain", "specversion")}
+    return link(previous, linked, found.data)
 
 
 def write_outcome(outcome: Outcome, topic: str, sequence: int, correlation_id: str | None, trace: str | None) -> Record:
@@ -298,8 +309,7 @@ def outcome_record(
     fields: Mapping[str, Any], topic: str, sequence: int, correlation_id: str | None, trace: str | None
 ) -> Record:
     """The record of an outcome given as its fields, those at their defaults left out (the lanes' hot path)."""
-    company_id, partition = fields["company_id"], fields["partition"]
-    command_id = str(fields["command_id"])
+    company_id, partition, command_id = fields["company_id"], fields["partition"], fields["command_id"]
     headers = cloudevents.write(
         {
             "id": derived_id(f"bitcorp:outcome:{partition}:{sequence}"),

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from domain import RULES
 from domain.record import Outcome, Status
@@ -22,7 +21,7 @@ class Answers:
     """Outcomes by the offset of their command, first outcomes by command id, and where dead letters came from."""
 
     by_offset: dict[int, Outcome] = field(default_factory=dict)
-    first: dict[tuple[str, UUID], Outcome] = field(default_factory=dict)
+    first: dict[tuple[str, str], Outcome] = field(default_factory=dict)
     last: int = 0
     dead: set[Place] = field(default_factory=set)
     since: int = 0

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
-from uuid import UUID
 
 from domain import HOMES
 from domain.engine import Versioned, aggregate_key, chain_key, claim_key, encode_aggregate
@@ -26,7 +25,7 @@ class Fold:
 
     aggregates: dict[str, tuple[str, Any, str, Versioned]] = field(default_factory=dict)
     chains: dict[str, bytes] = field(default_factory=dict)
-    causes: list[UUID | None] = field(default_factory=list)
+    causes: list[str | None] = field(default_factory=list)
     last: int = 0
 
     def state(self) -> dict[str, bytes]:
@@ -40,7 +39,7 @@ class Fold:
                     records[claim_key(company, decider.name, claim.kind, value)] = aggregate_id.encode()
         return records
 
-    def cause(self, position: int) -> UUID | None:
+    def cause(self, position: int) -> str | None:
         """The command that led to the event at the position."""
         return self.causes[position - 1] if 0 < position <= len(self.causes) else None
 

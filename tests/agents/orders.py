@@ -3,7 +3,7 @@
 import json
 from itertools import count, islice
 from typing import Any
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 from domain.decider import Actor
 from topics.catalogue import COMMANDS, partition_of
@@ -18,8 +18,8 @@ MORNING = 1_767_225_600_000
 LONG_AGO = b"2001-01-01T00:00:00Z"
 
 
-def uuid_of(name: object) -> UUID:
-    return uuid5(NAMESPACE_URL, f"order:{name}")
+def uuid_of(name: object) -> str:
+    return str(uuid5(NAMESPACE_URL, f"order:{name}"))
 
 
 def company_on(partition: int, partitions: int, number: int = 0) -> str:
@@ -36,7 +36,7 @@ def order(
     data: dict[str, Any],
     *,
     actor: Actor = ADA,
-    command_id: UUID | None = None,
+    command_id: str | None = None,
     **more: Any,
 ) -> CommandMessage:
     """`verb` is `<aggregate>.<kebab-name>`, `subject` the aggregate's id. The same order has the same command id."""

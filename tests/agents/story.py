@@ -1,7 +1,6 @@
 """What upstream systems send in a simulation: a mixture of good and bad commands, drawn from the seed."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Any
@@ -39,7 +38,7 @@ def story(chance: Random, orders: int, prefix: str = PREFIX, partitions: int = P
         if kind < 0.15:
             yield as_sent(again)
         elif kind < 0.2:
-            yield as_sent(replace(command, id=again.id, company_id=again.company_id))
+            yield as_sent(command._replace(id=again.id, company_id=again.company_id))
         elif kind < 0.3:
             yield as_sent(command, astray=True)
         elif kind < 0.4:

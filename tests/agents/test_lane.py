@@ -154,7 +154,7 @@ def test_a_refusal_is_repeated_with_its_code_and_kind(desk: Desk) -> None:
     [
         rename(FIRM, "m-1", "Crane", command_id=uuid_of("x")),
         rename(FIRM, "m-2", "Digger", command_id=uuid_of("x")),
-        replace(rename(FIRM, "m-1", "Digger", command_id=uuid_of("x")), actor=create_company(FIRM).actor),
+        rename(FIRM, "m-1", "Digger", command_id=uuid_of("x"))._replace(actor=create_company(FIRM).actor),
         order(FIRM, "equipment.retire", "m-1", {"reason": "old"}, command_id=uuid_of("x")),
     ],
     ids=["data", "subject", "actor", "type"],
@@ -171,7 +171,7 @@ def test_the_order_of_fields_makes_no_other_command(desk: Desk) -> None:
     command = rename(FIRM, "m-1", "Digger")
     turned = json.dumps(dict(reversed(json.loads(command.data).items())), indent=1).encode()
     desk.take(command)
-    assert desk.outcome(replace(command, data=turned)).repeat
+    assert desk.outcome(command._replace(data=turned)).repeat
 
 
 def test_ids_are_scoped_by_company(desk: Desk) -> None:

@@ -4,7 +4,6 @@ import json
 import random
 import signal
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from threading import Thread
@@ -78,8 +77,8 @@ def upstream(one_worker: tuple[Worker, Upstream]) -> Upstream:
 
 
 def fresh(name: str, **data: Any) -> CommandMessage:
-    command = rename(FIRM, "m-1", name, command_id=uuid4())
-    return replace(command, data=json.dumps(json.loads(command.data) | data).encode())
+    command = rename(FIRM, "m-1", name, command_id=str(uuid4()))
+    return command._replace(data=json.dumps(json.loads(command.data) | data).encode())
 
 
 def test_a_command_comes_back_as_an_outcome(upstream: Upstream) -> None:
@@ -113,13 +112,13 @@ def poisoned(data: bytes) -> Record:
 
 
 def equipment(**fields: Any) -> Record:
-    command = create_equipment(FIRM, "poison", 99, command_id=uuid4())
-    return record_of(replace(command, data=json.dumps(json.loads(command.data) | fields).encode()))
+    command = create_equipment(FIRM, "poison", 99, command_id=str(uuid4()))
+    return record_of(command._replace(data=json.dumps(json.loads(command.data) | fields).encode()))
 
 
 def job(**fields: Any) -> Record:
-    command = schedule(FIRM, "m-1", "j-poison", command_id=uuid4())
-    return record_of(replace(command, data=json.dumps(json.loads(command.data) | fields).encode()))
+    command = schedule(FIRM, "m-1", "j-poison", command_id=str(uuid4()))
+    return record_of(command._replace(data=json.dumps(json.loads(command.data) | fields).encode()))
 
 
 def money(amount: object) -> Record:
@@ -165,10 +164,10 @@ REFUSED = {
             "equipment.record-maintenance",
             "m-1",
             NAIVE,
-            command_id=uuid4(),
+            command_id=str(uuid4()),
         )
     ),
-    "empty id": record_of(rename(FIRM, "m-1", "x", command_id=uuid4()), value=b'{"equipment_id":"","name":"x"}'),
+    "empty id": record_of(rename(FIRM, "m-1", "x", command_id=str(uuid4())), value=b'{"equipment_id":"","name":"x"}'),
     "300-byte id": job(job_id="j" * 300),
     "non-ASCII id": job(job_id="jöb"),
     "path for an id": job(job_id="../../etc/passwd"),
@@ -193,7 +192,7 @@ SET_ASIDE = {
     "null ce_actor": with_header("ce_actor", None),
     "unknown actor kind": with_header("ce_actor", b"root:ada"),
     "repeated header": record_of(fresh("x"), extra=(("ce_type", b"other"),)),
-    "unknown type": record_of(order(FIRM, "equipment.paint", "m-1", {}, command_id=uuid4())),
+    "unknown type": record_of(order(FIRM, "equipment.paint", "m-1", {}, command_id=str(uuid4()))),
     "unknown version": with_header("ce_type", b"com.bitcorp.erp.equipment.rename-equipment.v9"),
     "2 MB of NUL": poisoned(b"\x00" * 2_000_000),
     "2 MB of a header": with_header("ce_source", b"x" * 1_900_000),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
 
-from domain import HOMES, RULES
+from domain import RULES
 from domain.decider import Actor, Rejected, Rule
 from domain.engine import Book, Fact, Request, decide
 from domain.model import Command, Event
@@ -70,7 +70,7 @@ class Story:
         expecting: int | None = None,
     ) -> "Answer":
         """The same with data as some sender wrote it, about the aggregate of that id."""
-        command_id = uuid5(NAMESPACE_URL, f"{len(self.groups)} {data!r}")
+        command_id = str(uuid5(NAMESPACE_URL, f"{len(self.groups)} {data!r}"))
         return self.ask(
             Request(command_id, TYPES[command], self.company, about, Actor.parse(by), data, at, expecting),
         )
@@ -135,7 +135,7 @@ def at(event: Event, moment: datetime) -> Event:
 
 def folded(company: str, records: Records, events: Iterable[Event]) -> Records:
     book = Book(records.get)
-    book.fold(company, [(getattr(event, HOMES[type(event)].key), event) for event in events])
+    book.fold(company, list(events))
     return stored(records, book.changes)
 
 

@@ -23,7 +23,7 @@ SUSPENDED = CompanySuspended(company_id="acme", reason="unpaid")
 
 
 def request(command: type = RenameEquipment, data: bytes = b"{}", about: str = "ex-7", by: str = ADA) -> Request:
-    return Request(UUID(int=1), TYPES[command], "acme", about, Actor.parse(by), data, NOW)
+    return Request(str(UUID(int=1)), TYPES[command], "acme", about, Actor.parse(by), data, NOW)
 
 
 # --- the order of the checks ----------------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ def test_fields_come_first_then_company_then_actor_then_aggregate_then_version_t
 
 def test_an_unknown_type_is_invalid() -> None:
     with pytest.raises(Rejected) as refusal:
-        engine.decide(replace(request(), type="com.bitcorp.erp.equipment.explode.v1"), Book({}.get))
+        engine.decide(request()._replace(type="com.bitcorp.erp.equipment.explode.v1"), Book({}.get))
     assert (refusal.value.code, refusal.value.refusal.kind) == ("invalid", Kind.INVALID)
     assert refusal.value.errors[0]["field"] == "ce_type"
 
@@ -63,8 +63,8 @@ def test_an_unknown_type_is_invalid() -> None:
 def test_the_data_names_the_aggregate_that_the_subject_names() -> None:
     data = RENAME.model_dump_json().encode()
     given(ACME, EXCAVATOR).when_sent(RenameEquipment, data, about="ex-8").then_rejected("invalid", "equipment_id")
-    given(ACME, EXCAVATOR).ask(replace(request(data=data), aggregate="user")).then_rejected("invalid", "ce_subject")
-    assert given(ACME, EXCAVATOR).ask(replace(request(data=data), aggregate="equipment")).code is None
+    given(ACME, EXCAVATOR).ask(request(data=data)._replace(aggregate="user")).then_rejected("invalid", "ce_subject")
+    assert given(ACME, EXCAVATOR).ask(request(data=data)._replace(aggregate="equipment")).code is None
 
 
 # --- actors ---------------------------------------------------------------------------------------------------------
@@ -130,12 +130,12 @@ def test_companies_on_one_partition_share_nothing() -> None:
     create = CreateEquipment(**EXCAVATOR.model_dump(exclude={"effective_at"}, exclude_none=True))
     data = create.model_dump_json().encode()
     with pytest.raises(Rejected, match="category-unknown"):
-        engine.decide(replace(request(CreateEquipment, data), company_id="other"), book)
+        engine.decide(request(CreateEquipment, data)._replace(company_id="other"), book)
     category = CategoryDefined(category_id="excavators", name="Excavators")
-    book.fold("other", [("excavators", category)])
+    book.fold("other", [category])
     assert [
         fact.event.serial_number
-        for fact in engine.decide(replace(request(CreateEquipment, data), company_id="other"), book)
+        for fact in engine.decide(request(CreateEquipment, data)._replace(company_id="other"), book)
     ] == [EXCAVATOR.serial_number]
 
 
@@ -171,7 +171,7 @@ def garage(monkeypatch: pytest.MonkeyPatch) -> Decider[Car]:
 
 
 def plates(book: Book, **given_to: str | None) -> None:
-    book.fold("acme", [(car, PlateGiven(car_id=car, plate=plate)) for car, plate in given_to.items()])
+    book.fold("acme", [PlateGiven(car_id=car, plate=plate) for car, plate in given_to.items()])
 
 
 def test_two_aggregates_of_one_command_cannot_take_one_value(garage: Decider[Car]) -> None:
@@ -221,7 +221,7 @@ def test_keys_of_aggregates_are_told_from_all_others() -> None:
     found = {key: decider_of(key) for key in (*story.records, engine.chain_key("acme"), "~head/3")}
     assert {decider.name for decider in found.values() if decider} == {decider.name for decider in DECIDERS}
     assert all("~" not in key for key, decider in found.items() if decider)
-    assert decider_of(engine.command_key("acme", UUID(int=1))) is None
+    assert decider_of(engine.command_key("acme", str(UUID(int=1)))) is None
 
 
 def test_a_command_whose_records_exceed_a_mebibyte_is_refused() -> None:

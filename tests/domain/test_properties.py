@@ -173,7 +173,9 @@ def decided(story: Story, permission: str, data: bytes) -> str | None:
     asked = rule(permission)
     actor = Actor.parse(OPERATOR if asked.operators else "user:ada")
     try:
-        decide(Request(UUID(int=1), asked.type, "acme", about(permission), actor, data, NOW), Book(story.records.get))
+        decide(
+            Request(str(UUID(int=1)), asked.type, "acme", about(permission), actor, data, NOW), Book(story.records.get)
+        )
     except Rejected as refusal:
         json.dumps(refusal.errors).encode()
         assert "\x00" not in json.dumps(refusal.errors, ensure_ascii=False)

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
 from zlib import crc32
 
 import pytest
@@ -47,7 +46,7 @@ class Memory:
     def __init__(self) -> None:
         nothing: dict[str, bytes] = {}
         self.book = engine.Book(nothing.get)
-        self.seen: dict[tuple[str, UUID], str] = {}
+        self.seen: dict[tuple[str, str], str] = {}
 
     def take(self, record: Record) -> tuple[str, Counter[str], bool]:
         """Answer, names of events, and whether it was readable, in the words of `ops.fleet`."""

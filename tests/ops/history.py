@@ -115,7 +115,7 @@ def healthy(prefix: str = PREFIX, topic_id: str = TOPIC_ID) -> Past:
         past.send(*opening(company))
         past.send(*(create_equipment(company, f"ex-{number}", number) for number in range(1, 6)))
     again = rename(ACME, "ex-1", "Big one")
-    past.send(again, again, replace(again, data=json.dumps({"equipment_id": "ex-1", "name": "Other"}).encode()))
+    past.send(again, again, again._replace(data=json.dumps({"equipment_id": "ex-1", "name": "Other"}).encode()))
     past.send(create_equipment(ACME, "ex-9", 1), rename(ACME, "ex-77", "Nobody"))
     past.send(schedule(BETA, "ex-2", "job-1"), partition=0)
     past.send(order(ACME, "equipment.fly", "ex-1", {}))

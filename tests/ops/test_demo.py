@@ -27,11 +27,13 @@ ID = UUID("0198a000-0000-7000-8000-000000000000")
 
 def sent(number: int, answer: str = fleet.ACCEPTED, *events: str) -> fleet.Sent:
     kind, subject = "equipment.rename-equipment", "equipment/ex-1"
-    return fleet.Sent(f"file.csv:{number}", kind, "acme", subject, uuid5(ID, str(number)), "", answer, events, False)
+    return fleet.Sent(
+        f"file.csv:{number}", kind, "acme", subject, str(uuid5(ID, str(number))), "", answer, events, False
+    )
 
 
 def answer(number: int, text: str = fleet.ACCEPTED) -> Answer:
-    return Answer(("acme", uuid5(ID, str(number))), text, (0, number), None, 0.0)
+    return Answer(("acme", str(uuid5(ID, str(number)))), text, (0, number), None, 0.0)
 
 
 def watched(*answers: Answer, **events: int) -> Watch:

@@ -92,7 +92,7 @@ def test_the_message_says_who_sends_what_to_whom() -> None:
     envelope = Envelope(actor="user:ann", company="acme", id=UUID(int=7), expected_version=3)
     message = message_of(RULE, command, envelope)
     assert (message.company_id, message.aggregate, message.aggregate_id) == ("acme", "equipment", "EX-7")
-    assert (str(message.actor), message.id, message.expected_version) == ("user:ann", UUID(int=7), 3)
+    assert (str(message.actor), message.id, message.expected_version) == ("user:ann", str(UUID(int=7)), 3)
     assert json.loads(message.data) == JOB
 
 

@@ -61,8 +61,8 @@ class Journal:
         return [self.entry(position + 1) for position in range(len(self.records))]
 
 
-def command_id(company: str, position: int) -> UUID:
-    return uuid5(NAMESPACE_URL, f"test:{company}:{position}")
+def command_id(company: str, position: int) -> str:
+    return str(uuid5(NAMESPACE_URL, f"test:{company}:{position}"))
 
 
 @dataclass
@@ -90,6 +90,6 @@ class Answers:
             "offset": sequence,
             "recorded_at": START + timedelta(seconds=sequence),
         }
-        outcome = Outcome(command_id=about, company_id=company, partition=self.partition, **shown | changes)
+        outcome = Outcome(command_id=str(about), company_id=company, partition=self.partition, **shown | changes)
         self.records.append(write_outcome(outcome, self.topic, sequence, None, None))
         return Entry(sequence, sequence - 1, outcome)

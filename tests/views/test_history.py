@@ -1,7 +1,5 @@
 """The timeline: every event of a machine, in order, with all that is known of it."""
 
-from uuid import UUID
-
 from domain.equipment import EquipmentRenamed
 from tests.domain.acme import ACME, EXCAVATOR, scheduled
 from tests.views.conftest import World
@@ -21,7 +19,7 @@ async def test_an_entry_shows_who_caused_it_and_all_of_the_event(world: World) -
     (entry,) = await world.tell(EXCAVATOR, by="user:max")
     fact = entry.content
     (shown,) = (await world.list(EQUIPMENT_HISTORY, PATH)).items
-    assert (shown.actor, shown.command_id, shown.event_id) == ("user:max", fact.command_id, fact.id)
+    assert (shown.actor, str(shown.command_id), str(shown.event_id)) == ("user:max", fact.command_id, fact.id)
     assert (shown.recorded_at, shown.effective_at, shown.position) == (fact.recorded_at, fact.recorded_at, 1)
     assert shown.data == {
         "equipment_id": "ex-7",
@@ -30,7 +28,6 @@ async def test_an_entry_shows_who_caused_it_and_all_of_the_event(world: World) -
         "category_id": "excavators",
         "in_service_on": "2024-03-01",
     }
-    assert isinstance(shown.event_id, UUID)
 
 
 async def test_the_history_of_one_machine_shows_nothing_of_another(world: World) -> None:
