@@ -1,21 +1,41 @@
 """Kinds of equipment of a company."""
 
 from collections.abc import Iterator
+from typing import assert_never
 from unicodedata import normalize
 
 from domain.decider import Claim, Context, Decider, Kind, Refusal
+from domain.maintenance import IntervalDays
 from domain.model import MANAGERS, Command, Event, Id, Name, State
 
 category_name_taken = Refusal("category-name-taken", Kind.CONFLICT, "Another category of the company has this name.")
+category_archived = Refusal("category-archived", Kind.CONFLICT, "The category is archived.")
 
 
 class CategoryDefined(Event):
     category_id: Id
     name: Name
+    maintenance_interval_days: IntervalDays | None = None
+
+
+class CategoryRenamed(Event):
+    category_id: Id
+    name: Name
+
+
+class CategoryArchived(Event):
+    """No machine is added to the category any more; those that it has stay."""
+
+    category_id: Id
+
+
+CategoryEvent = CategoryDefined | CategoryRenamed | CategoryArchived
 
 
 class Category(State):
     name: str | None = None
+    maintenance_interval_days: int | None = None
+    archived: bool = False
 
     @property
     def claimed_name(self) -> str | None:
@@ -23,8 +43,16 @@ class Category(State):
         return normalize("NFKC", self.name).casefold() if self.name else None
 
 
-def evolve(kind: Category, event: CategoryDefined) -> Category:
-    return kind.but(name=event.name)
+def evolve(kind: Category, event: CategoryEvent) -> Category:
+    match event:
+        case CategoryDefined(name=name, maintenance_interval_days=days):
+            return kind.but(name=name, maintenance_interval_days=days)
+        case CategoryRenamed(name=name):
+            return kind.but(name=name)
+        case CategoryArchived():
+            return kind.but(archived=True)
+        case _:
+            assert_never(event)
 
 
 category = Decider(
@@ -42,8 +70,36 @@ class DefineCategory(Command):
 
     category_id: Id
     name: Name
+    maintenance_interval_days: IntervalDays | None = None
 
 
 @category.creates(MANAGERS)
 def define_category(kind: Category, cmd: DefineCategory, context: Context) -> Iterator[CategoryDefined]:
     yield CategoryDefined(**vars(cmd))
+
+
+class RenameCategory(Command):
+    """Give a category another name."""
+
+    category_id: Id
+    name: Name
+
+
+@category.decides(MANAGERS)
+def rename_category(kind: Category, cmd: RenameCategory, context: Context) -> Iterator[CategoryRenamed]:
+    if kind.archived:
+        raise category_archived()
+    if cmd.name != kind.name:
+        yield CategoryRenamed(**vars(cmd))
+
+
+class ArchiveCategory(Command):
+    """Let a category take no new machines; it keeps its name and those that it has."""
+
+    category_id: Id
+
+
+@category.decides(MANAGERS)
+def archive_category(kind: Category, cmd: ArchiveCategory, context: Context) -> Iterator[CategoryArchived]:
+    if not kind.archived:
+        yield CategoryArchived(**vars(cmd))

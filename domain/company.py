@@ -1,12 +1,13 @@
 """The company: consistency boundary of everything else, with its settings and policies."""
 
 from collections.abc import Iterator
-from typing import Annotated, assert_never
+from typing import Annotated, Any, assert_never
 
 from pydantic import AfterValidator, Field, field_validator
 
 from domain.decider import Context, Decider, Kind, Refusal
-from domain.maintenance import MaintenanceType
+from domain.maintenance import IntervalDays, MaintenanceType
+from domain.masks import DEFAULT_MASK, SerialMask
 from domain.model import (
     ADMINS,
     Command,
@@ -33,13 +34,14 @@ class CategoryInterval(Value):
     """How often machines of a category are serviced."""
 
     category_id: Id
-    days: Annotated[int, Field(ge=1, le=3660)]
+    days: IntervalDays
 
 
 class MaintenancePolicy(Value):
     """What the company asks of maintenance: notice, open jobs per machine, who may schedule, service intervals.
 
-    An interval may be set before its category is defined.
+    `types_for_managers` are planned by admins and managers alone; all other work by whoever may send the command. An
+    interval goes before the category's own, and may be set before the category is defined.
     """
 
     minimum_notice_days: Annotated[int, Field(ge=0, le=365)] = 0
@@ -67,6 +69,18 @@ class CompanyCreated(Event):
     tax_id: TaxId | None = None
 
 
+class CompanySettingsUpdated(Event):
+    """The settings named have new values; the others stay."""
+
+    company_id: CompanyId
+    name: Name | None = None
+    tax_id: TaxId | None = None
+    time_zone: Zone | None = None
+    currency: Currency | None = None
+    serial_mask: SerialMask | None = None
+    allow_negative_stock: bool | None = None
+
+
 class MaintenancePolicyUpdated(Event):
     company_id: CompanyId
     policy: MaintenancePolicy
@@ -81,20 +95,28 @@ class CompanyReactivated(Event):
     company_id: CompanyId
 
 
-CompanyEvent = CompanyCreated | MaintenancePolicyUpdated | CompanySuspended | CompanyReactivated
+CompanyEvent = (
+    CompanyCreated | CompanySettingsUpdated | MaintenancePolicyUpdated | CompanySuspended | CompanyReactivated
+)
 
 
 class Company(State):
+    name: str = ""
+    tax_id: TaxId | None = None
     time_zone: str = "UTC"
     currency: str = ""
+    serial_mask: str = DEFAULT_MASK
+    allow_negative_stock: bool = False
     suspended: bool = False
     policy: MaintenancePolicy = MaintenancePolicy()
 
 
 def evolve(firm: Company, event: CompanyEvent) -> Company:
     match event:
-        case CompanyCreated(time_zone=zone, currency=currency):
-            return firm.but(time_zone=zone, currency=currency)
+        case CompanyCreated(name=name, time_zone=zone, currency=currency, tax_id=tax_id):
+            return firm.but(name=name, time_zone=zone, currency=currency, tax_id=tax_id)
+        case CompanySettingsUpdated():
+            return firm.but(**settings_of(event))
         case MaintenancePolicyUpdated(policy=policy):
             return firm.but(policy=policy)
         case CompanySuspended():
@@ -105,7 +127,13 @@ def evolve(firm: Company, event: CompanyEvent) -> Company:
             assert_never(event)
 
 
-company = Decider("company", key="company_id", path="companies", initial=Company(), evolve=evolve)
+def settings_of(named: "CompanySettingsUpdated | UpdateCompanySettings") -> dict[str, Any]:
+    """The settings that a command or an event names, with their new values."""
+    settings = {name: getattr(named, name) for name in UpdateCompanySettings.model_fields if name != "company_id"}
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+company = Decider("company", key="company_id", path="companies", initial=Company(), evolve=evolve, state_version=2)
 
 
 class FirstAdmin(Value):
@@ -133,6 +161,27 @@ def create_company(
 ) -> Iterator[CompanyCreated | UserAddedToCompany]:
     yield CompanyCreated(**{k: v for k, v in vars(cmd).items() if k != "admin"})
     yield UserAddedToCompany(**vars(cmd.admin), roles=(Role.ADMIN,))
+
+
+class UpdateCompanySettings(Command):
+    """Change those settings of the company that are given; new serial numbers follow a new mask, old ones stay."""
+
+    company_id: CompanyId
+    name: Name | None = None
+    tax_id: TaxId | None = None
+    time_zone: Zone | None = None
+    currency: Currency | None = None
+    serial_mask: SerialMask | None = None
+    allow_negative_stock: bool | None = None
+
+
+@company.decides(ADMINS)
+def update_company_settings(
+    firm: Company, cmd: UpdateCompanySettings, context: Context
+) -> Iterator[CompanySettingsUpdated]:
+    changed = {name: value for name, value in settings_of(cmd).items() if value != getattr(firm, name)}
+    if changed:
+        yield CompanySettingsUpdated(company_id=cmd.company_id, **changed)
 
 
 class UpdateMaintenancePolicy(Command):

@@ -62,10 +62,14 @@ class Fact(NamedTuple):
 
 
 class Versioned(NamedTuple):
-    """An aggregate as stored: version 0 is one that does not exist."""
+    """An aggregate as stored: version 0 is one that never existed."""
 
     version: int
     state: Any
+
+    @property
+    def exists(self) -> bool:
+        return self.version > 0 and not self.state.gone
 
 
 class Move(NamedTuple):
@@ -234,7 +238,7 @@ class Deciding:
         return state
 
     def exists(self, decider: Decider[Any], aggregate_id: str) -> bool:
-        return self.book.aggregate(self.company_id, decider, aggregate_id).version > 0
+        return self.book.aggregate(self.company_id, decider, aggregate_id).exists
 
 
 def decide(request: Request, book: Book) -> list[Fact]:
@@ -246,13 +250,13 @@ def decide(request: Request, book: Book) -> list[Fact]:
     _check_company(rule, request, book)
     roles = _check_actor(rule, request, book)
     target = book.aggregate(request.company_id, rule.decider, request.aggregate_id)
-    if target.version == 0 and not rule.creates:
+    if not (target.exists or rule.creates):
         raise rule.decider.unknown()
     if request.expected_version is not None and request.expected_version != target.version:
         raise version_conflict(
             f"The {rule.decider.name} is at version {target.version}, not {request.expected_version}."
         )
-    if target.version > 0 and rule.creates:
+    if target.exists and rule.creates:
         raise rule.decider.exists()
     context = Deciding(book, request, roles)
     events = [_timed(event, request.now) for event in rule.decide(target.state, command, context)]

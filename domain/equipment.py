@@ -1,8 +1,9 @@
-"""A machine of a company: its life from purchase to retirement, with maintenance jobs and assignment."""
+"""A machine of a company: its life from purchase to retirement, with maintenance, breakdowns, meters, assignment."""
 
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Annotated, Any, Literal, assert_never
@@ -10,15 +11,17 @@ from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import Field
 
-from domain.category import category
+from domain.category import category, category_archived
 from domain.company import company
 from domain.decider import Claim, Context, Decider, Kind, Refusal
-from domain.maintenance import MaintenanceType
+from domain.maintenance import MaintenanceType, Meter
+from domain.masks import follows
 from domain.model import (
     EVERYBODY,
     MANAGERS,
     Command,
     Day,
+    Digits,
     Event,
     Id,
     Instant,
@@ -37,6 +40,12 @@ from domain.zones import day_in
 category_unknown = category.unknown
 serial_number_taken = Refusal(
     "serial-number-taken", Kind.CONFLICT, "Another machine of the company carries this serial number."
+)
+serial_number_off_mask = Refusal(
+    "serial-number-off-mask", Kind.INVALID, "The serial number does not follow the company's mask."
+)
+equipment_used = Refusal(
+    "equipment-used", Kind.CONFLICT, "The machine has been used or worked on, so it cannot be taken back; retire it."
 )
 equipment_retired = Refusal("equipment-retired", Kind.CONFLICT, "The machine is retired.")
 equipment_assigned = Refusal("equipment-assigned", Kind.CONFLICT, "The machine is assigned; return it first.")
@@ -66,6 +75,21 @@ performed_before_scheduled = Refusal(
 )
 performed_before_service = Refusal(
     "performed-before-service", Kind.CONFLICT, "The work cannot have been done before the machine was in service."
+)
+equipment_broken_down = Refusal(
+    "equipment-broken-down", Kind.CONFLICT, "The machine is broken down already; report its repair first."
+)
+breakdown_unknown = Refusal("breakdown-unknown", Kind.MISSING, "The machine has no open breakdown of this id.")
+happened_in_future = Refusal("happened-in-future", Kind.CONFLICT, "What is reported cannot lie in the future.")
+happened_before_service = Refusal(
+    "happened-before-service", Kind.CONFLICT, "The machine cannot break down before it was in service."
+)
+repaired_before_breakdown = Refusal(
+    "repaired-before-breakdown", Kind.CONFLICT, "The machine cannot have been repaired before it broke down."
+)
+reading_too_old = Refusal("reading-too-old", Kind.CONFLICT, "A later reading of the meter is recorded already.")
+meter_ran_backwards = Refusal(
+    "meter-ran-backwards", Kind.CONFLICT, "The meter shows less than before; say so if it was replaced."
 )
 expected_return_in_past = Refusal(
     "expected-return-in-past", Kind.CONFLICT, "The machine cannot be expected back on a day that has passed."
@@ -104,9 +128,21 @@ class EquipmentCreated(Event):
     purchase_price: Money | None = None
 
 
+class EquipmentVoided(Event):
+    """The machine should never have been registered: its id and serial number are free again."""
+
+    equipment_id: Id
+    reason: Reason
+
+
 class EquipmentRenamed(Event):
     equipment_id: Id
     name: Name
+
+
+class EquipmentMoved(Event):
+    equipment_id: Id
+    place: Id
 
 
 class MaintenanceScheduled(Event):
@@ -116,6 +152,12 @@ class MaintenanceScheduled(Event):
     scheduled_date: Day
     technician_id: Id | None = None
     notes: Text | None = None
+
+
+class MaintenanceRescheduled(Event):
+    equipment_id: Id
+    job_id: Id
+    scheduled_date: Day
 
 
 class MaintenanceStarted(Event):
@@ -143,6 +185,42 @@ class MaintenanceCancelled(Event):
     reason: Reason
 
 
+class EquipmentBrokeDown(Event):
+    """The machine lost its function without a plan; its downtime begins at `effective_at`."""
+
+    equipment_id: Id
+    breakdown_id: Id
+    description: Text | None = None
+
+
+class EquipmentRepaired(Event):
+    """The machine works again since `effective_at`; its labour and cost are those of the repair alone."""
+
+    equipment_id: Id
+    breakdown_id: Id
+    repaired_by: Id
+    labour_minutes: Minutes = 0
+    cost: Money | None = None
+    cause: Reason | None = None
+    notes: Text | None = None
+
+
+class BreakdownAbandoned(Event):
+    """The machine was retired unrepaired; its downtime ends with its service."""
+
+    equipment_id: Id
+    breakdown_id: Id
+
+
+class MeterReadingRecorded(Event):
+    """What a meter showed at `effective_at`; a replaced meter counts from this reading on."""
+
+    equipment_id: Id
+    meter: Meter
+    reading: Digits
+    replaced: bool = False
+
+
 class EquipmentAssigned(Event):
     equipment_id: Id
     assignee: Assignee
@@ -163,11 +241,18 @@ class EquipmentRetired(Event):
 
 EquipmentEvent = (
     EquipmentCreated
+    | EquipmentVoided
     | EquipmentRenamed
+    | EquipmentMoved
     | MaintenanceScheduled
+    | MaintenanceRescheduled
     | MaintenanceStarted
     | MaintenanceCompleted
     | MaintenanceCancelled
+    | EquipmentBrokeDown
+    | EquipmentRepaired
+    | BreakdownAbandoned
+    | MeterReadingRecorded
     | EquipmentAssigned
     | EquipmentReturned
     | EquipmentRetired
@@ -179,30 +264,59 @@ class Job(Value):
 
     maintenance_type: MaintenanceType
     scheduled_at: datetime | None
+    scheduled_date: date | None = None
     started: bool = False
+
+
+class Breakdown(Value):
+    """The open breakdown of a machine."""
+
+    id: str
+    since: datetime | None
+
+
+class MeterReading(Value):
+    """The last reading of a meter."""
+
+    reading: str
+    read_at: datetime | None
 
 
 class Equipment(State):
     name: str = ""
+    place: str | None = None
     serial_number: str | None = None
     category_id: str = ""
     in_service_on: date = date.max
     open_jobs: dict[str, Job] = Field(default_factory=dict)
     done_jobs: tuple[str, ...] = ()
     cancelled_jobs: tuple[str, ...] = ()
+    breakdown: Breakdown | None = None
+    repaired: tuple[str, ...] = ()
+    meters: dict[Meter, MeterReading] = Field(default_factory=dict)
     assignee: Assignee | None = None
     expected_return: date | None = None
     retired_on: date | None = None
+    used: bool = False
+    voided: bool = False
+
+    @property
+    def gone(self) -> bool:
+        return self.voided
 
     @property
     def retired(self) -> bool:
         return self.retired_on is not None
 
     @property
+    def being_worked_on(self) -> bool:
+        return any(job.started for job in self.open_jobs.values())
+
+    @property
     def status(self) -> Status:
         if self.retired:
             return Status.RETIRED
-        if any(job.started for job in self.open_jobs.values()):
+        if self.breakdown or self.being_worked_on:
             return Status.IN_MAINTENANCE
         return Status.MAINTENANCE_SCHEDULED if self.open_jobs else Status.ACTIVE
 
@@ -215,8 +329,22 @@ class Equipment(State):
         """The machine with one open job less, and changed otherwise."""
         return self.but(open_jobs={k: job for k, job in self.open_jobs.items() if k != job_id}, **changes)
 
+    def with_reading(self, meter: Meter, reading: str, read_at: datetime | None) -> "Equipment":
+        """The machine with a newer reading of one of its meters."""
+        return self.but(meters=self.meters | {meter: MeterReading(reading=reading, read_at=read_at)}, used=True)
+
+    def has_repaired(self, breakdown_id: str) -> bool:
+        return _short(breakdown_id) in self.repaired
+
+    def knows_breakdown(self, breakdown_id: str) -> bool:
+        """Whether the id stands for a breakdown of this machine, open or repaired."""
+        return self.has_repaired(breakdown_id) or (self.breakdown is not None and self.breakdown.id == breakdown_id)
+
     def has_done(self, job_id: str) -> bool:
         return _short(job_id) in self.done_jobs
+
+    def has_cancelled(self, job_id: str) -> bool:
+        return _short(job_id) in self.cancelled_jobs
 
     def knows(self, job_id: str) -> bool:
         """Whether the id stands for a job of this machine: open, done or cancelled."""
@@ -231,19 +359,34 @@ def _short(job_id: str) -> str:
 def evolve(machine: Equipment, event: EquipmentEvent) -> Equipment:
     match event:
         case EquipmentCreated(name=name, serial_number=serial, category_id=kind, in_service_on=day):
-            return machine.but(name=name, serial_number=serial, category_id=kind, in_service_on=day)
+            return machine.but(name=name, serial_number=serial, category_id=kind, in_service_on=day, voided=False)
+        case EquipmentVoided():
+            return Equipment(voided=True)
         case EquipmentRenamed(name=name):
             return machine.but(name=name)
-        case MaintenanceScheduled(job_id=job_id, maintenance_type=work, effective_at=moment):
-            return machine.but(open_jobs=machine.open_jobs | {job_id: Job(maintenance_type=work, scheduled_at=moment)})
+        case EquipmentMoved(place=place):
+            return machine.but(place=place)
+        case MaintenanceScheduled(job_id=job_id, maintenance_type=work, effective_at=moment, scheduled_date=day):
+            job = Job(maintenance_type=work, scheduled_at=moment, scheduled_date=day)
+            return machine.but(open_jobs=machine.open_jobs | {job_id: job})
+        case MaintenanceRescheduled(job_id=job_id, scheduled_date=day):
+            return machine.with_job(job_id, scheduled_date=day)
         case MaintenanceStarted(job_id=job_id):
             return machine.with_job(job_id, started=True)
         case MaintenanceCompleted(job_id=job_id):
-            return machine.without_job(job_id, done_jobs=(*machine.done_jobs, _short(job_id)))
+            return machine.without_job(job_id, done_jobs=(*machine.done_jobs, _short(job_id)), used=True)
         case MaintenanceCancelled(job_id=job_id):
             return machine.without_job(job_id, cancelled_jobs=(*machine.cancelled_jobs, _short(job_id)))
+        case EquipmentBrokeDown(breakdown_id=breakdown_id, effective_at=moment):
+            return machine.but(breakdown=Breakdown(id=breakdown_id, since=moment), used=True)
+        case EquipmentRepaired(breakdown_id=breakdown_id):
+            return machine.but(breakdown=None, repaired=(*machine.repaired, _short(breakdown_id)))
+        case BreakdownAbandoned():
+            return machine.but(breakdown=None)
+        case MeterReadingRecorded(meter=meter, reading=reading, effective_at=moment):
+            return machine.with_reading(meter, reading, moment)
         case EquipmentAssigned(assignee=assignee, expected_return=day):
-            return machine.but(assignee=assignee, expected_return=day)
+            return machine.but(assignee=assignee, expected_return=day, used=True)
         case EquipmentReturned():
             return machine.but(assignee=None, expected_return=None)
         case EquipmentRetired(retired_date=day):
@@ -259,6 +402,7 @@ equipment = Decider(
     initial=Equipment(),
     evolve=evolve,
     claims=(Claim("serial-number", lambda machine: machine.serial_number, serial_number_taken),),
+    state_version=2,
 )
 
 
@@ -281,9 +425,36 @@ class CreateEquipment(Command):
 def create_equipment(machine: Equipment, cmd: CreateEquipment, context: Context) -> Iterator[EquipmentCreated]:
     if not context.exists(category, cmd.category_id):
         raise category_unknown(f"There is no category {cmd.category_id!r} in the company.")
+    if context.read(category, cmd.category_id).archived:
+        raise category_archived("An archived category takes no new machines.")
+    mask = context.read(company, context.company_id).serial_mask
+    if not follows(mask, cmd.serial_number):
+        raise serial_number_off_mask(f"Serial numbers of the company are written {mask}: 9 a digit, A a letter.")
     if cmd.purchased_on and cmd.in_service_on < cmd.purchased_on:
         raise service_before_purchase()
     yield EquipmentCreated(**vars(cmd))
+
+
+class VoidEquipment(Command):
+    """Take back a machine that was registered by mistake, as long as it has not been used; its id is free again."""
+
+    equipment_id: Id
+    reason: Reason
+
+
+@equipment.decides(MANAGERS)
+def void_equipment(
+    machine: Equipment, cmd: VoidEquipment, context: Context
+) -> Iterator[EquipmentVoided | MaintenanceCancelled]:
+    if machine.used or machine.being_worked_on:
+        raise equipment_used()
+    yield from _cancel_all(machine, cmd.equipment_id, cmd.reason)
+    yield EquipmentVoided(**vars(cmd))
+
+
+def _cancel_all(machine: Equipment, equipment_id: str, reason: str) -> Iterator[MaintenanceCancelled]:
+    for job_id in machine.open_jobs:
+        yield MaintenanceCancelled(equipment_id=equipment_id, job_id=job_id, reason=reason)
 
 
 class RenameEquipment(Command):
@@ -299,6 +470,21 @@ def rename_equipment(machine: Equipment, cmd: RenameEquipment, context: Context)
         raise equipment_retired()
     if cmd.name != machine.name:
         yield EquipmentRenamed(**vars(cmd))
+
+
+class MoveEquipment(Command):
+    """Say at which place a machine stands now."""
+
+    equipment_id: Id
+    place: Id
+
+
+@equipment.decides(EVERYBODY)
+def move_equipment(machine: Equipment, cmd: MoveEquipment, context: Context) -> Iterator[EquipmentMoved]:
+    if machine.retired:
+        raise equipment_retired()
+    if cmd.place != machine.place:
+        yield EquipmentMoved(**vars(cmd))
 
 
 class ScheduleMaintenance(Command):
@@ -321,14 +507,20 @@ def schedule_maintenance(
     if machine.retired:
         raise equipment_retired()
     policy = context.read(company, context.company_id).policy
-    if cmd.maintenance_type in policy.types_for_managers and not context.roles & MANAGERS:
-        raise type_needs_manager()
+    _check_planner(cmd.maintenance_type, context)
     _check_day(cmd.scheduled_date, context)
     if len(machine.open_jobs) >= policy.maximum_open_jobs:
         raise too_many_open_jobs(f"The company allows {policy.maximum_open_jobs} open jobs per machine.")
     if cmd.technician_id and not context.read(user, cmd.technician_id).active:
         raise technician_unknown()
     yield MaintenanceScheduled(**vars(cmd))
+
+
+def _check_planner(work: MaintenanceType, context: Context) -> None:
+    """Raises where the company's policy leaves the planning of such work to managers."""
+    policy = context.read(company, context.company_id).policy
+    if work in policy.types_for_managers and not context.roles & MANAGERS:
+        raise type_needs_manager()
 
 
 def _check_day(day: date, context: Context) -> None:
@@ -340,6 +532,53 @@ def _check_day(day: date, context: Context) -> None:
         raise notice_too_short(f"The company asks for {notice} days of notice.")
 
 
+class RescheduleMaintenance(Command):
+    """Move an open job to another day, today at the earliest."""
+
+    equipment_id: Id
+    job_id: Id
+    scheduled_date: Day
+
+
+@equipment.decides(EVERYBODY)
+def reschedule_maintenance(
+    machine: Equipment, cmd: RescheduleMaintenance, context: Context
+) -> Iterator[MaintenanceRescheduled]:
+    job = _open_job(machine, cmd.job_id)
+    if job.started:
+        raise job_started()
+    if job.scheduled_date == cmd.scheduled_date:
+        return  # asked twice, moved once
+    _check_planner(job.maintenance_type, context)
+    _check_day(cmd.scheduled_date, context)
+    yield MaintenanceRescheduled(**vars(cmd))
+
+
+def _open_job(machine: Equipment, job_id: str) -> Job:
+    """The open job of that id; raises where the machine is retired or has none."""
+    if machine.retired:
+        raise equipment_retired()
+    if job_id not in machine.open_jobs:
+        raise job_unknown()
+    return machine.open_jobs[job_id]
+
+
+class CancelMaintenance(Command):
+    """Give up an open job, whether its work has begun or not."""
+
+    equipment_id: Id
+    job_id: Id
+    reason: Reason
+
+
+@equipment.decides(EVERYBODY)
+def cancel_maintenance(machine: Equipment, cmd: CancelMaintenance, context: Context) -> Iterator[MaintenanceCancelled]:
+    if machine.has_cancelled(cmd.job_id):
+        return  # asked twice, cancelled once
+    _check_planner(_open_job(machine, cmd.job_id).maintenance_type, context)
+    yield MaintenanceCancelled(**vars(cmd))
+
+
 class StartMaintenance(Command):
     """Begin the work of an open job."""
 
@@ -349,12 +588,7 @@ class StartMaintenance(Command):
 
 @equipment.decides(EVERYBODY)
 def start_maintenance(machine: Equipment, cmd: StartMaintenance, context: Context) -> Iterator[MaintenanceStarted]:
-    if machine.retired:
-        raise equipment_retired()
-    job = machine.open_jobs.get(cmd.job_id)
-    if job is None:
-        raise job_unknown()
-    if not job.started:
+    if not _open_job(machine, cmd.job_id).started:
         yield MaintenanceStarted(**vars(cmd))
 
 
@@ -376,11 +610,7 @@ def complete_maintenance(
 ) -> Iterator[MaintenanceCompleted | MaintenanceScheduled]:
     if machine.has_done(cmd.job_id):
         return  # reported twice, done once
-    if machine.retired:
-        raise equipment_retired()
-    job = machine.open_jobs.get(cmd.job_id)
-    if job is None:
-        raise job_unknown()
+    job = _open_job(machine, cmd.job_id)
     performed_at = cmd.performed_at or context.now
     done_on = _day_of_work(context, cmd.completed_by, performed_at)
     if job.scheduled_at and performed_at < job.scheduled_at:
@@ -407,8 +637,10 @@ def _day_of_work(context: Context, performed_by: str, performed_at: datetime) ->
 def _next_service(
     machine: Equipment, cmd: CompleteMaintenance, done_on: date, context: Context
 ) -> Iterator[MaintenanceScheduled]:
-    """The job that follows a finished one where the policy gives an interval, today at the earliest."""
-    interval = context.read(company, context.company_id).policy.interval_days(machine.category_id)
+    """The job that follows a finished one where policy or category give an interval, today at the earliest."""
+    policy = context.read(company, context.company_id).policy
+    own = context.read(category, machine.category_id).maintenance_interval_days
+    interval = policy.interval_days(machine.category_id) or own
     if interval is None:
         return
     job_id = following_job(context.company_id, cmd.equipment_id, cmd.job_id)
@@ -453,6 +685,99 @@ def record_maintenance(machine: Equipment, cmd: RecordMaintenance, context: Cont
     yield MaintenanceCompleted(**vars(cmd), completed_date=done_on, effective_at=cmd.performed_at)
 
 
+class ReportBreakdown(Command):
+    """Report that a machine has lost its function, now or at the time named; its unplanned downtime begins."""
+
+    equipment_id: Id
+    breakdown_id: Id
+    happened_at: Instant | None = None
+    description: Text | None = None
+
+
+@equipment.decides(EVERYBODY)
+def report_breakdown(machine: Equipment, cmd: ReportBreakdown, context: Context) -> Iterator[EquipmentBrokeDown]:
+    if machine.knows_breakdown(cmd.breakdown_id):
+        return  # reported twice, broken once
+    if machine.retired:
+        raise equipment_retired()
+    if machine.breakdown:
+        raise equipment_broken_down()
+    moment = _moment_told(cmd.happened_at, context)
+    if day_in(context.read(company, context.company_id).time_zone, moment) < machine.in_service_on:
+        raise happened_before_service(f"The machine has been in service since {machine.in_service_on}.")
+    yield EquipmentBrokeDown(
+        equipment_id=cmd.equipment_id,
+        breakdown_id=cmd.breakdown_id,
+        description=cmd.description,
+        effective_at=moment,
+    )
+
+
+def _moment_told(moment: datetime | None, context: Context) -> datetime:
+    """When something happened, now unless told; raises for a time that has not come."""
+    if moment and moment > context.now:
+        raise happened_in_future()
+    return moment or context.now
+
+
+class ReportRepaired(Command):
+    """Report that a broken machine works again, since now or the time named; its unplanned downtime ends."""
+
+    equipment_id: Id
+    breakdown_id: Id
+    repaired_by: Id
+    repaired_at: Instant | None = None
+    labour_minutes: Minutes = 0
+    cost: Money | None = None
+    cause: Reason | None = None
+    notes: Text | None = None
+
+
+@equipment.decides(EVERYBODY)
+def report_repaired(machine: Equipment, cmd: ReportRepaired, context: Context) -> Iterator[EquipmentRepaired]:
+    if machine.has_repaired(cmd.breakdown_id):
+        return  # reported twice, repaired once
+    if machine.retired:
+        raise equipment_retired()
+    if machine.breakdown is None or machine.breakdown.id != cmd.breakdown_id:
+        raise breakdown_unknown()
+    if not context.read(user, cmd.repaired_by).active:
+        raise technician_unknown()
+    moment = _moment_told(cmd.repaired_at, context)
+    if machine.breakdown.since and moment < machine.breakdown.since:
+        raise repaired_before_breakdown()
+    told = {name: value for name, value in vars(cmd).items() if name != "repaired_at"}
+    yield EquipmentRepaired(**told, effective_at=moment)
+
+
+class RecordMeterReading(Command):
+    """Record what a meter of a machine shows, now or at the time named; it runs forward unless it was replaced."""
+
+    equipment_id: Id
+    meter: Meter
+    reading: Digits
+    read_at: Instant | None = None
+    replaced: bool = False
+
+
+@equipment.decides(EVERYBODY)
+def record_meter_reading(
+    machine: Equipment, cmd: RecordMeterReading, context: Context
+) -> Iterator[MeterReadingRecorded]:
+    if machine.retired:
+        raise equipment_retired()
+    moment = _moment_told(cmd.read_at, context)
+    last = machine.meters.get(cmd.meter)
+    if last and (Decimal(cmd.reading), moment) == (Decimal(last.reading), last.read_at):
+        return  # told twice, read once
+    if last and last.read_at and moment <= last.read_at:
+        raise reading_too_old(f"The meter was read at {last.read_at.isoformat()}.")
+    if last and not cmd.replaced and Decimal(cmd.reading) < Decimal(last.reading):
+        raise meter_ran_backwards(f"The last reading was {last.reading}.")
+    told = {name: value for name, value in vars(cmd).items() if name != "read_at"}
+    yield MeterReadingRecorded(**told, effective_at=moment)
+
+
 class AssignEquipment(Command):
     """Hand an active machine to a user or a place."""
 
@@ -491,7 +816,7 @@ def return_equipment(machine: Equipment, cmd: ReturnEquipment, context: Context)
 
 
 class RetireEquipment(Command):
-    """Take a machine out of service for good; its open jobs are cancelled."""
+    """Take a machine out of service for good, broken down or not; its open jobs are cancelled."""
 
     equipment_id: Id
     reason: Reason
@@ -500,13 +825,14 @@ class RetireEquipment(Command):
 @equipment.decides(MANAGERS)
 def retire_equipment(
     machine: Equipment, cmd: RetireEquipment, context: Context
-) -> Iterator[EquipmentRetired | MaintenanceCancelled]:
+) -> Iterator[EquipmentRetired | MaintenanceCancelled | BreakdownAbandoned]:
     if machine.retired:
         raise equipment_retired()
     if machine.assignee:
         raise equipment_assigned()
-    if machine.status is Status.IN_MAINTENANCE:
+    if machine.being_worked_on:
         raise job_started()
-    for job_id in machine.open_jobs:
-        yield MaintenanceCancelled(equipment_id=cmd.equipment_id, job_id=job_id, reason=cmd.reason)
+    yield from _cancel_all(machine, cmd.equipment_id, cmd.reason)
+    if machine.breakdown:
+        yield BreakdownAbandoned(equipment_id=cmd.equipment_id, breakdown_id=machine.breakdown.id)
     yield EquipmentRetired(**vars(cmd), retired_by=str(context.actor), retired_date=context.today)

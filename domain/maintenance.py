@@ -1,6 +1,9 @@
-"""Words of maintenance that companies and machines share."""
+"""Words of maintenance that companies, categories and machines share."""
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 
 class MaintenanceType(StrEnum):
@@ -8,3 +11,16 @@ class MaintenanceType(StrEnum):
     CORRECTIVE = "CORRECTIVE"
     INSPECTION = "INSPECTION"
     CALIBRATION = "CALIBRATION"
+
+
+class Meter(StrEnum):
+    """What a machine counts while it works."""
+
+    HOURS = "HOURS"
+    KILOMETRES = "KILOMETRES"
+    MILES = "MILES"
+    CYCLES = "CYCLES"
+    UNITS = "UNITS"
+
+
+IntervalDays = Annotated[int, Field(ge=1, le=3660, description="Days from one service to the next", examples=[90])]

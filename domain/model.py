@@ -105,7 +105,7 @@ Email = Annotated[
     Field(examples=["maria.quispe@example.com"]),
 ]
 SerialNumber = Annotated[
-    str, StringConstraints(pattern=r"^EQ-[0-9]{4}-[A-Z]{2}-[0-9]{6}$"), Field(examples=["EQ-2024-EX-000007"])
+    str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9._-]{2,39}$"), Field(examples=["EQ-2024-EX-000007"])
 ]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), Field(examples=["PE"])]
 Day = Annotated[date, BeforeValidator(_date_of), Field(ge=date(FIRST_YEAR, 1, 1), le=date(LAST_YEAR, 12, 31))]
@@ -200,6 +200,11 @@ class State(BaseModel):
     """What the rules of one aggregate must know, and nothing that only views want."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @property
+    def gone(self) -> bool:
+        """Whether the aggregate was taken back: to everybody it is as if it had never been, and its id is free."""
+        return False
 
     def but(self, **changes: Any) -> Self:
         """The state with some fields changed: `model_copy(update=...)` at half its price."""

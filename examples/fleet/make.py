@@ -393,7 +393,7 @@ def wrong_machines(fleet: Fleet, table: Table) -> None:
     wrong(2, "invalid dead-letter", equipment_id="zz 17")
     wrong.unreadable(malformed=6, unknown_type=5, no_id=3)
     wrong.invalid(
-        {"serial_number": "EQ-26-EX-1"},
+        {"serial_number": "eq-26-ex-1"},
         {"purchase_price.amount": "-1.00"},
         {"purchase_price.amount": "1E+400"},
         {"purchase_price.currency": "XXX"},

@@ -8,6 +8,7 @@ from domain.company import CategoryInterval, CompanyCreated, MaintenancePolicy, 
 from domain.equipment import (
     Assignee,
     EquipmentAssigned,
+    EquipmentBrokeDown,
     EquipmentCreated,
     MaintenanceScheduled,
     MaintenanceStarted,
@@ -39,6 +40,7 @@ EXCAVATOR = EquipmentCreated(
     category_id="excavators",
     in_service_on=date(2024, 3, 1),
 )
+BROKEN = EquipmentBrokeDown(equipment_id="ex-7", breakdown_id="hose", description="Oil everywhere")
 LENT = EquipmentAssigned(equipment_id="ex-7", assignee=Assignee(kind="user", id="tess"))
 
 

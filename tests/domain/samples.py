@@ -8,7 +8,7 @@ from domain import HOMES, RULES
 from domain.company import CompanySuspended
 from domain.decider import Rule
 from domain.model import Event
-from tests.domain.acme import ACME, ADA, EXCAVATOR, LENT, OPERATOR, every, policy, scheduled
+from tests.domain.acme import ACME, ADA, BROKEN, EXCAVATOR, LENT, OPERATOR, every, policy, scheduled
 from tests.domain.scenario import Answer, Story, given
 
 MONEY = {"amount": "120.50", "currency": "PEN"}
@@ -30,6 +30,15 @@ FULL: dict[str, dict[str, Any]] = {
         "admin": {"user_id": "ada", "name": "Ada Quispe", "email": "ada@acme.example"},
         "tax_id": {"country": "PE", "number": "20512333797"},
     },
+    "company.update-company-settings": {
+        "company_id": "acme",
+        "name": "Acme Mining S.A.C.",
+        "tax_id": {"country": "PE", "number": "20512333797"},
+        "time_zone": "America/Bogota",
+        "currency": "USD",
+        "serial_mask": "AC-99999",
+        "allow_negative_stock": True,
+    },
     "company.update-maintenance-policy": {
         "company_id": "acme",
         "policy": {
@@ -42,7 +51,9 @@ FULL: dict[str, dict[str, Any]] = {
     "company.suspend": {"company_id": "acme", "reason": "unpaid"},
     "company.reactivate": {"company_id": "acme"},
     "user.add": {"user_id": "nina", "name": "Nina Soto", "email": "nina@acme.example", "roles": ["viewer"]},
-    "category.define": {"category_id": "cranes", "name": "Cranes"},
+    "category.define": {"category_id": "cranes", "name": "Cranes", "maintenance_interval_days": 180},
+    "category.rename": {"category_id": "excavators", "name": "Diggers"},
+    "category.archive": {"category_id": "excavators"},
     "equipment.create": {
         "equipment_id": "ex-8",
         "name": "Excavator 8",
@@ -55,7 +66,9 @@ FULL: dict[str, dict[str, Any]] = {
         "in_service_on": "2024-03-01",
         "purchase_price": MONEY,
     },
+    "equipment.void": {"equipment_id": "ex-7", "reason": "registered twice"},
     "equipment.rename": {"equipment_id": "ex-7", "name": "Digger"},
+    "equipment.move": {"equipment_id": "ex-7", "place": "north-yard"},
     "equipment.schedule-maintenance": {
         "equipment_id": "ex-7",
         "job_id": "belts",
@@ -64,9 +77,34 @@ FULL: dict[str, dict[str, Any]] = {
         "technician_id": "tess",
         "notes": "left and right",
     },
+    "equipment.reschedule-maintenance": {"equipment_id": "ex-7", "job_id": "oil", "scheduled_date": "2026-12-08"},
+    "equipment.cancel-maintenance": {"equipment_id": "ex-7", "job_id": "oil", "reason": "not needed"},
     "equipment.start-maintenance": {"equipment_id": "ex-7", "job_id": "oil"},
     "equipment.complete-maintenance": {"equipment_id": "ex-7", "job_id": "oil"} | DONE,
     "equipment.record-maintenance": {"equipment_id": "ex-7", "job_id": "old", "maintenance_type": "CORRECTIVE"} | DONE,
+    "equipment.report-breakdown": {
+        "equipment_id": "ex-7",
+        "breakdown_id": "pump",
+        "happened_at": "2026-11-22T10:00:00Z",
+        "description": "No pressure\nin the main pump",
+    },
+    "equipment.report-repaired": {
+        "equipment_id": "ex-7",
+        "breakdown_id": "hose",
+        "repaired_by": "tess",
+        "repaired_at": "2026-11-22T16:00:00Z",
+        "labour_minutes": 90,
+        "cost": MONEY,
+        "cause": "Hose chafed through",
+        "notes": "",
+    },
+    "equipment.record-meter-reading": {
+        "equipment_id": "ex-7",
+        "meter": "HOURS",
+        "reading": "4210.5",
+        "read_at": "2026-11-22T10:00:00Z",
+        "replaced": True,
+    },
     "equipment.assign": {
         "equipment_id": "ex-7",
         "assignee": {"kind": "user", "id": "tess"},
@@ -80,6 +118,9 @@ STORY = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled())
 EMPTY = given()
 STORIES = {
     "company.create": EMPTY,
+    "equipment.void": given(ACME, EXCAVATOR),
+    "equipment.report-repaired": given(ACME, EXCAVATOR, BROKEN),
+    "equipment.retire": given(ACME, EXCAVATOR, scheduled(), BROKEN),
     "equipment.assign": given(ACME, EXCAVATOR),
     "equipment.return": given(ACME, EXCAVATOR, LENT),
     "company.reactivate": given(ACME, CompanySuspended(company_id="acme", reason="unpaid")),

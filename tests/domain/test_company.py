@@ -1,6 +1,6 @@
 """A company is opened by an operator, keeps its policy, and can be suspended."""
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -8,6 +8,7 @@ from domain.company import (
     CategoryInterval,
     CompanyCreated,
     CompanyReactivated,
+    CompanySettingsUpdated,
     CompanySuspended,
     CreateCompany,
     FirstAdmin,
@@ -15,10 +16,12 @@ from domain.company import (
     MaintenancePolicyUpdated,
     ReactivateCompany,
     SuspendCompany,
+    UpdateCompanySettings,
     UpdateMaintenancePolicy,
 )
-from domain.equipment import RenameEquipment
+from domain.equipment import EquipmentRetired, RenameEquipment, RetireEquipment
 from domain.maintenance import MaintenanceType
+from domain.masks import DEFAULT_MASK, follows
 from domain.model import Role, TaxId
 from domain.user import UserAddedToCompany
 from tests.domain.acme import ACME, ADA, EXCAVATOR, MAX, OPENED, OPERATOR, PREVENTIVE, TESS, every, policy
@@ -59,6 +62,62 @@ def test_the_subject_of_a_company_command_is_the_company_itself() -> None:
     given(ACME).when(OPEN_ACME.model_copy(update={"company_id": "other"}), by=OPERATOR).then_rejected(
         "invalid", "company_id"
     )
+
+
+def test_an_admin_changes_some_settings_and_a_repeat_adds_nothing() -> None:
+    change = UpdateCompanySettings(company_id="acme", name="Acme", time_zone="Asia/Tokyo", currency="PEN")
+    changed = CompanySettingsUpdated(company_id="acme", name="Acme", time_zone="Asia/Tokyo")
+    given(ACME).when(change).then(changed).when(change).then_nothing()
+    given(ACME).when(UpdateCompanySettings(company_id="acme")).then_nothing()
+
+
+def test_settings_hold_from_the_next_command_on() -> None:
+    tokyo = CompanySettingsUpdated(company_id="acme", time_zone="Asia/Tokyo")
+    evening_in_lima = datetime(2026, 11, 23, 23, tzinfo=UTC)
+    retire = RetireEquipment(equipment_id="ex-7", reason="worn out")
+    given(ACME, EXCAVATOR, tokyo).when(retire, at=evening_in_lima).then(
+        EquipmentRetired(equipment_id="ex-7", reason="worn out", retired_by="user:ada", retired_date=date(2026, 11, 24))
+    )
+
+
+@pytest.mark.parametrize("actor", [MAX, TESS, OPERATOR])
+def test_nobody_else_changes_the_settings(actor: str) -> None:
+    given(ACME).when(UpdateCompanySettings(company_id="acme", name="Mine"), by=actor).then_rejected("forbidden")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("currency", "XYZ"),
+        ("time_zone", "America/Nowhere"),
+        ("serial_mask", "99"),
+        ("serial_mask", "EQ-[0-9]+"),
+        ("serial_mask", "9" * 41),
+        ("serial_mask", "eq-9999"),
+        ("name", " "),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_naming_the_field(field: str, value: str) -> None:
+    sent = f'{{"company_id": "acme", "{field}": "{value}"}}'.encode()
+    given(ACME).when_sent(UpdateCompanySettings, sent, about="acme").then_rejected("invalid", field)
+
+
+@pytest.mark.parametrize(
+    ("mask", "number", "follows_it"),
+    [
+        (DEFAULT_MASK, "EQ-2024-EX-000007", True),
+        (DEFAULT_MASK, "EQ-2024-EX-00000", False),
+        (DEFAULT_MASK, "EQ-2024-EX-0000077", False),
+        (DEFAULT_MASK, "EQ-2024-E7-000007", False),
+        ("LIM.9A", "LIM.5X", True),
+        ("LIM.9A", "LIMX5X", False),
+        ("999", "²²²", False),
+    ],
+)
+def test_a_mask_says_digit_by_digit_and_letter_by_letter_how_a_number_is_written(
+    mask: str, number: str, follows_it: bool
+) -> None:
+    assert follows(mask, number) == follows_it
 
 
 def test_an_admin_sets_the_maintenance_policy_and_a_repeat_adds_nothing() -> None:

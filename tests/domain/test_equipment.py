@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from domain.category import CategoryDefined
+from domain.category import CategoryArchived, CategoryDefined
+from domain.company import CompanySettingsUpdated
 from domain.equipment import (
     Assignee,
     AssignEquipment,
@@ -13,18 +14,24 @@ from domain.equipment import (
     Equipment,
     EquipmentAssigned,
     EquipmentCreated,
+    EquipmentMoved,
     EquipmentRenamed,
     EquipmentRetired,
     EquipmentReturned,
+    EquipmentVoided,
     MaintenanceCancelled,
+    MeterReadingRecorded,
+    MoveEquipment,
     RenameEquipment,
     RetireEquipment,
     ReturnEquipment,
     Status,
+    VoidEquipment,
     evolve,
 )
+from domain.maintenance import Meter
 from domain.model import Money
-from tests.domain.acme import ACME, ADA, EXCAVATOR, LENT, MAX, OPERATOR, TESS, TODAY, VIC, scheduled, started
+from tests.domain.acme import ACME, ADA, BROKEN, EXCAVATOR, LENT, MAX, OPERATOR, TESS, TODAY, VIC, scheduled, started
 from tests.domain.scenario import NOW, given
 
 MACHINE = {
@@ -44,6 +51,7 @@ PAPERS = {
 RETIRED = EquipmentRetired(equipment_id="ex-7", reason="worn out", retired_by="user:max", retired_date=TODAY)
 RETIRE = RetireEquipment(equipment_id="ex-7", reason="worn out")
 YARD = Assignee(kind="place", id="north-yard")
+RENAME = RenameEquipment(equipment_id="ex-7", name="Digger")
 RETURN = ReturnEquipment(equipment_id="ex-7")
 
 
@@ -95,30 +103,110 @@ def test_a_machine_enters_service_on_the_day_of_its_purchase_or_later() -> None:
     given(ACME).when(create(purchased_on=bought + timedelta(days=1))).then_rejected("service-before-purchase")
 
 
-@pytest.mark.parametrize(
-    "serial",
-    ["EQ-24-EX-000007", "EQ-2024-ex-000007", "EQ-2024-EX-00007", "EQ-2024-EX-000007 ", "EQ-٢٠٢٤-EX-000007", ""],
-)
-def test_a_serial_number_follows_its_mask(serial: str) -> None:
+@pytest.mark.parametrize("serial", ["EQ-24-EX-000007", "EQ-2024-EX-00007", "EQ-2024-E1-000007", "QE-2024-EX-000007"])
+def test_a_serial_number_follows_the_company_s_mask(serial: str) -> None:
+    given(ACME).when(create(serial_number=serial)).then_rejected("serial-number-off-mask")
+
+
+@pytest.mark.parametrize("serial", ["EQ-2024-ex-000007", "EQ-2024-EX-000007 ", "EQ-٢٠٢٤-EX-000007", "", "A" * 41])
+def test_a_serial_number_is_written_in_capitals_digits_and_a_few_signs(serial: str) -> None:
     sent = create().model_dump_json().replace(EXCAVATOR.serial_number, serial).encode()
     given(ACME).when_sent(CreateEquipment, sent, about="ex-7").then_rejected("invalid", "serial_number")
+
+
+def test_a_company_may_write_its_serial_numbers_in_another_way() -> None:
+    story = given(ACME, CompanySettingsUpdated(company_id="acme", serial_mask="XC.999"))
+    story.when(create(serial_number="XC.007")).then(EquipmentCreated(**MACHINE | {"serial_number": "XC.007"}))
+    story.when(create()).then_rejected("serial-number-off-mask")
+
+
+def test_an_archived_category_takes_no_new_machines() -> None:
+    given(ACME, CategoryArchived(category_id="excavators")).when(create()).then_rejected("category-archived")
+
+
+# --- taken back -----------------------------------------------------------------------------------------------------
+
+VOID = VoidEquipment(equipment_id="ex-7", reason="registered twice")
+VOIDED = EquipmentVoided(equipment_id="ex-7", reason="registered twice")
+
+
+def test_a_machine_that_was_never_used_is_taken_back_and_its_id_and_serial_number_are_free() -> None:
+    story = given(ACME, EXCAVATOR).when(VOID, by=MAX).then(VOIDED)
+    story.when(create(equipment_id="ex-8")).then(EquipmentCreated(**MACHINE | {"equipment_id": "ex-8"}))
+    again = story.when(create(name="Excavator 7b"))
+    again.then(EquipmentCreated(**MACHINE | {"name": "Excavator 7b"}))
+    assert [fact.version for fact in again.facts] == [3]
+
+
+def test_a_machine_that_was_taken_back_is_unknown() -> None:
+    story = given(ACME, EXCAVATOR, VOIDED)
+    story.when(VOID).then_rejected("equipment-unknown")
+    story.when(RENAME).then_rejected("equipment-unknown")
+
+
+def test_taking_a_machine_back_cancels_its_open_jobs() -> None:
+    given(ACME, EXCAVATOR, scheduled("oil"), scheduled("belts")).when(VOID).then(
+        MaintenanceCancelled(equipment_id="ex-7", job_id="oil", reason="registered twice"),
+        MaintenanceCancelled(equipment_id="ex-7", job_id="belts", reason="registered twice"),
+        VOIDED,
+    )
+
+
+def test_a_machine_that_was_renamed_moved_or_retired_without_use_can_be_taken_back() -> None:
+    named = EquipmentRenamed(equipment_id="ex-7", name="Digger")
+    moved = EquipmentMoved(equipment_id="ex-7", place="north-yard")
+    given(ACME, EXCAVATOR, named, moved, RETIRED).when(VOID).then(VOIDED)
+
+
+@pytest.mark.parametrize(
+    "past",
+    [
+        [LENT],
+        [LENT, EquipmentReturned(equipment_id="ex-7")],
+        [scheduled(), started()],
+        [BROKEN],
+        [MeterReadingRecorded(equipment_id="ex-7", meter=Meter.HOURS, reading="1")],
+    ],
+)
+def test_a_machine_that_was_used_is_not_taken_back(past: list[Any]) -> None:
+    given(ACME, EXCAVATOR, *past).when(VOID).then_rejected("equipment-used")
+
+
+def test_only_managers_take_a_machine_back() -> None:
+    given(ACME, EXCAVATOR).when(VOID, by=TESS).then_rejected("forbidden")
+
+
+# --- moved ----------------------------------------------------------------------------------------------------------
+
+MOVE = MoveEquipment(equipment_id="ex-7", place="north-yard")
+
+
+def test_a_machine_is_moved_to_a_place_and_a_repeat_adds_nothing() -> None:
+    moved = EquipmentMoved(equipment_id="ex-7", place="north-yard")
+    story = given(ACME, EXCAVATOR).when(MOVE, by=TESS).then(moved)
+    story.when(MOVE).then_nothing()
+    story.when(MOVE.model_copy(update={"place": "pit-2"})).then(moved.model_copy(update={"place": "pit-2"}))
+
+
+def test_only_a_machine_that_is_in_use_is_moved() -> None:
+    given(ACME).when(MOVE).then_rejected("equipment-unknown")
+    given(ACME, EXCAVATOR, RETIRED).when(MOVE).then_rejected("equipment-retired")
+    given(ACME, EXCAVATOR).when(MOVE, by=VIC).then_rejected("forbidden")
 
 
 # --- renamed --------------------------------------------------------------------------------------------------------
 
 
 def test_a_machine_gets_another_name_and_a_repeat_adds_nothing() -> None:
-    rename = RenameEquipment(equipment_id="ex-7", name="Digger")
-    given(ACME, EXCAVATOR).when(rename).then(EquipmentRenamed(equipment_id="ex-7", name="Digger")).when(
-        rename
+    given(ACME, EXCAVATOR).when(RENAME).then(EquipmentRenamed(equipment_id="ex-7", name="Digger")).when(
+        RENAME
     ).then_nothing()
 
 
 def test_only_a_machine_that_is_there_and_in_use_gets_another_name() -> None:
-    rename = RenameEquipment(equipment_id="ex-7", name="Digger")
-    given(ACME).when(rename).then_rejected("equipment-unknown")
-    given(ACME, EXCAVATOR, RETIRED).when(rename).then_rejected("equipment-retired")
-    given(ACME, EXCAVATOR).when(rename, by=TESS).then_rejected("forbidden")
+    given(ACME).when(RENAME).then_rejected("equipment-unknown")
+    given(ACME, EXCAVATOR, RETIRED).when(RENAME).then_rejected("equipment-retired")
+    given(ACME, EXCAVATOR).when(RENAME, by=TESS).then_rejected("forbidden")
 
 
 # --- assigned and returned ------------------------------------------------------------------------------------------
@@ -161,6 +249,7 @@ def test_today_is_the_day_in_the_company_s_zone() -> None:
     [
         ([scheduled()], Status.MAINTENANCE_SCHEDULED),
         ([scheduled(), started()], Status.IN_MAINTENANCE),
+        ([BROKEN], Status.IN_MAINTENANCE),
         ([RETIRED], Status.RETIRED),
     ],
 )

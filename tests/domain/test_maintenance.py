@@ -5,13 +5,17 @@ from typing import Any
 
 import pytest
 
+from domain.category import CategoryDefined
 from domain.equipment import (
+    CancelMaintenance,
     CompleteMaintenance,
     EquipmentCreated,
     EquipmentRetired,
     MaintenanceCancelled,
     MaintenanceCompleted,
+    MaintenanceRescheduled,
     RecordMaintenance,
+    RescheduleMaintenance,
     ScheduleMaintenance,
     StartMaintenance,
     following_job,
@@ -143,6 +147,51 @@ def test_the_technician_is_somebody_of_the_company() -> None:
     given(ACME, EXCAVATOR).when(schedule(technician_id="nobody")).then_rejected("technician-unknown")
 
 
+# --- moved to another day, cancelled --------------------------------------------------------------------------------
+
+LATER = date(2026, 12, 8)
+MOVE = RescheduleMaintenance(equipment_id="ex-7", job_id="oil", scheduled_date=LATER)
+MOVED = MaintenanceRescheduled(equipment_id="ex-7", job_id="oil", scheduled_date=LATER)
+CANCEL = CancelMaintenance(equipment_id="ex-7", job_id="oil", reason="rain")
+CANCELLED = MaintenanceCancelled(equipment_id="ex-7", job_id="oil", reason="rain")
+FOR_MANAGERS = policy(types_for_managers=(PREVENTIVE,))
+
+
+def test_a_job_moves_to_another_day_and_a_repeat_adds_nothing() -> None:
+    given(ACME, EXCAVATOR, scheduled()).when(MOVE, by=TESS).then(MOVED).when(MOVE, by=TESS).then_nothing()
+
+
+def test_a_job_moves_to_a_day_that_the_policy_allows() -> None:
+    given(ACME, EXCAVATOR, scheduled()).when(MOVE, at=NOW + 30 * DAY).then_rejected("date-in-past")
+    given(ACME, EXCAVATOR, scheduled(), policy(minimum_notice_days=30)).when(MOVE).then_rejected("notice-too-short")
+
+
+def test_only_a_job_that_waits_is_moved() -> None:
+    given(ACME, EXCAVATOR).when(MOVE).then_rejected("job-unknown")
+    given(ACME, EXCAVATOR, scheduled(), started()).when(MOVE).then_rejected("job-started")
+    given(ACME, EXCAVATOR, RETIRED).when(MOVE).then_rejected("equipment-retired")
+    given(ACME, EXCAVATOR, scheduled()).when(MOVE, by=VIC).then_rejected("forbidden")
+
+
+@pytest.mark.parametrize("past", [[], [started()]])
+def test_a_job_is_cancelled_whether_begun_or_not_and_a_repeat_adds_nothing(past: list[Any]) -> None:
+    given(ACME, EXCAVATOR, scheduled(), *past).when(CANCEL, by=TESS).then(CANCELLED).when(CANCEL).then_nothing()
+
+
+def test_only_an_open_job_is_cancelled() -> None:
+    given(ACME, EXCAVATOR).when(CANCEL).then_rejected("job-unknown")
+    given(ACME, EXCAVATOR, scheduled(), completed()).when(CANCEL).then_rejected("job-unknown")
+    given(ACME, EXCAVATOR, RETIRED).when(CANCEL).then_rejected("equipment-retired")
+    given(ACME, EXCAVATOR, scheduled()).when(CANCEL, by=VIC).then_rejected("forbidden")
+
+
+def test_work_that_managers_plan_is_moved_and_cancelled_by_them() -> None:
+    story = given(ACME, EXCAVATOR, FOR_MANAGERS, scheduled())
+    story.when(MOVE, by=TESS).then_rejected("type-needs-manager")
+    story.when(CANCEL, by=TESS).then_rejected("type-needs-manager")
+    story.when(MOVE, by=MAX).then(MOVED).when(CANCEL, by=MAX).then(CANCELLED)
+
+
 # --- started --------------------------------------------------------------------------------------------------------
 
 
@@ -237,6 +286,17 @@ def test_a_repair_is_followed_by_nothing_nor_is_a_category_without_interval() ->
     repair.when(complete()).then(completed(maintenance_type=CORRECTIVE))
     cranes = given(ACME, EXCAVATOR, policy(intervals=every(90, "cranes")), scheduled())
     cranes.when(complete()).then(completed())
+
+
+def test_the_category_s_own_interval_holds_where_the_policy_has_none() -> None:
+    yearly = CategoryDefined(category_id="pumps", name="Pumps", maintenance_interval_days=365)
+    pump = EXCAVATOR.model_copy(update={"category_id": "pumps"})
+    given(ACME, yearly, pump, scheduled()).when(complete()).then(
+        completed(), scheduled(NEXT, scheduled_date=TODAY + 365 * DAY)
+    )
+    given(ACME, yearly, pump, policy(intervals=every(90, "pumps")), scheduled()).when(complete()).then(
+        completed(), scheduled(NEXT, scheduled_date=TODAY + 90 * DAY)
+    )
 
 
 def test_the_next_service_is_booked_even_where_the_policy_s_limits_were_drawn_tighter() -> None:

@@ -21,8 +21,9 @@ from domain.company import Company, CompanyCreated, MaintenancePolicy
 from domain.currencies import MINOR_UNITS
 from domain.decider import Actor, Rejected
 from domain.engine import Book, Request, Versioned, decide, decode_aggregate, encode_aggregate
-from domain.equipment import Assignee, Equipment, Job, equipment
-from domain.maintenance import MaintenanceType
+from domain.equipment import Assignee, Breakdown, Equipment, Job, MeterReading, equipment
+from domain.maintenance import MaintenanceType, Meter
+from domain.masks import DEFAULT_MASK
 from domain.model import Command, Day, Email, Id, Instant, Money, Name, Role, State, TaxId
 from domain.user import User
 from tests.domain.acme import ACME, EXCAVATOR, OPERATOR, every, policy, scheduled
@@ -43,7 +44,9 @@ json_values = st.recursive(
 
 # --- states are stored and read again -------------------------------------------------------------------------------
 
-jobs = st.builds(Job, maintenance_type=some(MaintenanceType), scheduled_at=moments, started=st.booleans())
+jobs = st.builds(
+    Job, maintenance_type=some(MaintenanceType), scheduled_at=moments, scheduled_date=days, started=st.booleans()
+)
 policies = st.builds(
     MaintenancePolicy,
     minimum_notice_days=st.integers(0, 365),
@@ -53,22 +56,41 @@ policies = st.builds(
 )
 states: dict[str, st.SearchStrategy[State]] = {
     "company": st.builds(
-        Company, time_zone=text, currency=some(sorted(MINOR_UNITS)), suspended=st.booleans(), policy=policies
+        Company,
+        name=text,
+        tax_id=st.none() | st.just(TaxId(country="PE", number="20512333797")),
+        time_zone=text,
+        currency=some(sorted(MINOR_UNITS)),
+        serial_mask=text,
+        allow_negative_stock=st.booleans(),
+        suspended=st.booleans(),
+        policy=policies,
     ),
     "user": st.builds(User, email=text, roles=st.lists(some(Role), unique=True).map(tuple), active=st.booleans()),
-    "category": st.builds(Category, name=text),
+    "category": st.builds(
+        Category,
+        name=text,
+        maintenance_interval_days=st.none() | st.integers(1, 3660),
+        archived=st.booleans(),
+    ),
     "equipment": st.builds(
         Equipment,
         name=text,
+        place=st.none() | ids,
         serial_number=text,
         category_id=ids,
         in_service_on=days,
         open_jobs=st.dictionaries(ids, jobs, max_size=4),
         done_jobs=st.lists(text, max_size=4).map(tuple),
         cancelled_jobs=st.lists(text, max_size=4).map(tuple),
+        breakdown=st.none() | st.builds(Breakdown, id=ids, since=moments),
+        repaired=st.lists(text, max_size=4).map(tuple),
+        meters=st.dictionaries(some(Meter), st.builds(MeterReading, reading=some(["0", "12.5"]), read_at=moments)),
         assignee=st.none() | st.builds(Assignee, kind=some(["user", "place"]), id=ids),
         expected_return=st.none() | days,
         retired_on=st.none() | days,
+        used=st.booleans(),
+        voided=st.booleans(),
     ),
 }
 
@@ -92,7 +114,14 @@ EX8 = EXCAVATOR.model_copy(update={"equipment_id": "ex-8", "serial_number": "EQ-
 START = given(ACME, EXCAVATOR, EX8, scheduled(), policy(intervals=every(30), maximum_open_jobs=3))
 
 #: Commands about machines are the most frequent, suspensions rare; nobody opens a second company.
-WEIGHTS = {"company.create": 0, "company.suspend": 1, "company.reactivate": 6, "equipment.retire": 2}
+WEIGHTS = {
+    "company.create": 0,
+    "company.suspend": 1,
+    "company.reactivate": 6,
+    "category.archive": 1,
+    "equipment.retire": 2,
+    "equipment.void": 2,
+}
 KINDS = [
     rule for rule in RULES.values() for _ in range(WEIGHTS.get(rule.permission, 10 if rule.decider is equipment else 3))
 ]
@@ -112,7 +141,13 @@ def choices(dice: Random, today: datetime) -> dict[str, Any]:
         "expected_return": [None, *days],
         "in_service_on": [date(2024, 3, 1), date(2026, 1, 1)],
         "purchased_on": [None, date(2025, 1, 1)],
+        "breakdown_id": ["pump", f"fault-{today:%j}"],
+        "place": ["yard", "pit"],
+        "meter": list(Meter),
+        "reading": ["10", "20.5", str(today.toordinal())],
+        "serial_mask": [DEFAULT_MASK, "XX-999"],
         "performed_at": [today, today, today - timedelta(days=3), today + timedelta(days=1)],
+        "repaired_by": ["ada", "ada", "nobody"],
         "completed_by": ["ada"] * 3 + ["nina", "nobody"],
         "technician_id": [None, "ada", "nina"],
         "assignee": [Assignee(kind="user", id="tess"), Assignee(kind="place", id="yard")],

@@ -74,6 +74,12 @@ OF_FIELD = {
     "scheduled_date": DATES,
     "expected_return": DATES,
     "performed_at": TIMES,
+    "happened_at": TIMES,
+    "repaired_at": TIMES,
+    "read_at": TIMES,
+    "reading": AMOUNTS,
+    "meter": ['"hours"', '"YEARS"'],
+    "serial_mask": ['"99"', '"eq-99"', '"[0-9]+"', '"' + "9" * 41 + '"'],
     "amount": AMOUNTS,
     "currency": CODES,
     "time_zone": CODES,
@@ -91,6 +97,13 @@ def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
         return
     for key, inner in entries:
         yield from leaves(inner, (*path, key))
+
+
+def is_switch(sample: dict[str, Any], path: tuple[str | int, ...]) -> bool:
+    value: Any = sample
+    for step in path:
+        value = value[step]
+    return isinstance(value, bool)
 
 
 def planted(sample: dict[str, Any], path: tuple[str | int, ...], poison: str) -> bytes:
@@ -122,8 +135,10 @@ def test_the_samples_are_accepted(permission: str) -> None:
 def test_a_poisonous_value_is_refused_naming_its_field(permission: str, path: tuple[str | int, ...]) -> None:
     story, actor = story_for(permission)
     names = [step for step in path if isinstance(step, str)]
-    of_ids = IDS if names[-1].endswith("_id") or names[-1] in ("id", "completed_by") else []
+    of_ids = IDS if names[-1].endswith("_id") or names[-1] in ("id", "completed_by", "repaired_by", "place") else []
     for poison in (*POISON, *of_ids, *OF_FIELD.get(names[-1], ())):
+        if is_switch(FULL[permission], path) and poison == "true":
+            continue
         data = planted(FULL[permission], path, poison)
         answer = story.when_sent(rule(permission).command, data, about=about(permission), by=actor)
         assert answer.code == "invalid", poison[:80]
