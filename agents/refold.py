@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from agents.log import LaneStopped
-from domain.engine import Book, chain_key, decider_of, state_version_of
+from domain.engine import Book, chain_key, folded_under, state_version_of
 from topics.cloudevents import Record
 from topics.messages import read_event
 
@@ -22,15 +22,15 @@ def outdated(records: Mapping[str, bytes]) -> bool:
     """Whether any record has an older state version. Raises LaneStopped for a newer one: this build is too old."""
     older = False
     for key, record in records.items():
-        decider = decider_of(key)
-        if decider is None:
+        folded = folded_under(key)
+        if folded is None:
             continue
         version = state_version_of(record)
-        if version > decider.state_version:
+        if version > folded.state_version:
             raise LaneStopped(
-                f"{key} has state version {version}, this build knows {decider.state_version}: start a newer build"
+                f"{key} has state version {version}, this build knows {folded.state_version}: start a newer build"
             )
-        older = older or version < decider.state_version
+        older = older or version < folded.state_version
     return older
 
 

@@ -1,15 +1,20 @@
-"""What the business says: pure rules over events. The deciders listed here are all there is; the rest is computed."""
+"""What the business says: pure rules over events. The deciders and rosters listed here are all there is; the rest is
+computed."""
 
 from typing import Any
 
 from domain.category import category
 from domain.company import company
-from domain.decider import Decider, Rule, wire_type
+from domain.decider import Decider, Roster, Rule, wire_type
 from domain.equipment import equipment
 from domain.model import Event
+from domain.role import role, staff
 from domain.user import user
 
-DECIDERS: tuple[Decider[Any], ...] = (company, user, category, equipment)
+DECIDERS: tuple[Decider[Any], ...] = (company, user, role, category, equipment)
+
+#: Roster name -> roster.
+ROSTERS: dict[str, Roster[Any]] = {roster.name: roster for roster in (staff,)}
 
 #: Aggregate name -> decider.
 BY_NAME: dict[str, Decider[Any]] = {decider.name: decider for decider in DECIDERS}
@@ -22,3 +27,15 @@ HOMES: dict[type[Event], Decider[Any]] = {event: decider for decider in DECIDERS
 
 #: Wire type -> event class.
 EVENTS: dict[str, type[Event]] = {wire_type(decider, event): event for event, decider in HOMES.items()}
+
+#: Event class -> the rosters that it feeds.
+FED: dict[type[Event], tuple[Roster[Any], ...]] = {
+    event: rosters
+    for event in HOMES
+    if (rosters := tuple(roster for roster in ROSTERS.values() if event in roster.folds))
+}
+
+#: What a company's own roles may permit: any command but those of operators, and reading.
+PERMISSIONS: frozenset[str] = frozenset(
+    {rule.permission for rule in RULES.values() if not rule.operators} | {f"{name}.read" for name in BY_NAME}
+)

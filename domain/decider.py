@@ -16,6 +16,7 @@ from domain.model import Command, Event, Role, State
 TYPE_PREFIX = "com.bitcorp.erp"
 
 S = TypeVar("S", bound=State)
+Fold = TypeVar("Fold", bound=Callable[..., State])
 Decide = TypeVar("Decide", bound=Callable[..., Iterator[Event]])
 
 
@@ -74,8 +75,12 @@ class Context(Protocol):
     @property
     def command_id(self) -> str: ...
     @property
-    def roles(self) -> frozenset[Role]:
+    def roles(self) -> frozenset[str]:
         """Roles of the acting user; empty for operators and systems."""
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """Everything that a role of a company may permit."""
 
     @property
     def now(self) -> datetime: ...
@@ -87,6 +92,9 @@ class Context(Protocol):
         """State of another aggregate of the company; the initial state where there is none."""
 
     def exists(self, decider: "Decider[Any]", aggregate_id: str) -> bool: ...
+
+    def roster(self, roster: "Roster[S]") -> S:
+        """What the company knows of a set of its aggregates."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +199,30 @@ class Decider(Generic[S]):
             return decide
 
         return add
+
+
+@dataclass
+class Roster(Generic[S]):
+    """What a company must know of a set of its aggregates, such as how many admins may act: one small record, folded
+    from their events by the functions added by `on`, so that no rule scans.
+
+    Stored companies get a new roster, or one that sees more, by a new state version of a decider that feeds it.
+    """
+
+    name: str
+    initial: S
+    state_version: int = 1
+    claims: ClassVar[tuple[Claim[Any], ...]] = ()
+    folds: dict[type[Event], Callable[[S, Any, Any], S]] = field(default_factory=dict, repr=False)
+
+    def on(self, fold: Fold) -> Fold:
+        """A function of the roster, an event of the classes annotated, and the state of its aggregate before it."""
+        wanted = list(get_type_hints(fold).values())[1]
+        self.folds.update(dict.fromkeys(get_args(wanted) or (wanted,), fold))
+        return fold
+
+    def evolve(self, state: S, event: Event, before: State) -> S:
+        return self.folds[type(event)](state, event, before)
 
 
 def wire_type(decider: Decider[Any], message: type[Command] | type[Event]) -> str:

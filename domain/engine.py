@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from domain import BY_NAME, HOMES, RULES
+from domain import BY_NAME, FED, HOMES, PERMISSIONS, ROSTERS, RULES
 from domain.company import ReactivateCompany, company, company_suspended
-from domain.decider import Actor, Decider, Kind, Refusal, Rejected, Rule
-from domain.model import Event, Role, State
+from domain.decider import Actor, Decider, Kind, Refusal, Rejected, Roster, Rule
+from domain.model import Event, State
+from domain.role import role
 from domain.user import user
 from domain.zones import day_in
 
@@ -73,10 +74,10 @@ class Versioned(NamedTuple):
 
 
 class Move(NamedTuple):
-    """An aggregate as a command found it and as it leaves it."""
+    """An aggregate or a roster as a command found it and as it leaves it."""
 
-    decider: Decider[Any]
-    aggregate_id: str
+    folded: Decider[Any] | Roster[Any]
+    id: str
     before: Versioned
     after: Versioned
 
@@ -87,6 +88,10 @@ def aggregate_key(company_id: str, aggregate: str, aggregate_id: str) -> str:
 
 def claim_key(company_id: str, aggregate: str, kind: str, value: str) -> str:
     return f"{company_id}/~claim/{aggregate}.{kind}/{value}"
+
+
+def roster_key(company_id: str, roster: str) -> str:
+    return f"{company_id}/~roster/{roster}"
 
 
 def chain_key(company_id: str) -> str:
@@ -121,13 +126,16 @@ class Book:
         self.changes[key] = value
 
     def aggregate(self, company_id: str, decider: Decider[Any], aggregate_id: str) -> Versioned:
-        return self._aggregate(aggregate_key(company_id, decider.name, aggregate_id), decider)
+        return self._folded(aggregate_key(company_id, decider.name, aggregate_id), decider)
 
-    def _aggregate(self, key: str, decider: Decider[Any]) -> Versioned:
+    def roster(self, company_id: str, roster: Roster[Any]) -> Versioned:
+        return self._folded(roster_key(company_id, roster.name), roster)
+
+    def _folded(self, key: str, folded: Decider[Any] | Roster[Any]) -> Versioned:
         found = self._decoded.get(key)
         if found is None:
             record = self.get(key)
-            found = decode_aggregate(decider, record) if record else Versioned(0, decider.initial)
+            found = decode_aggregate(folded, record) if record else Versioned(0, folded.initial)
             self._decoded[key] = found
         return found
 
@@ -141,12 +149,14 @@ class Book:
             aggregate_id = getattr(event, decider.key)
             key = aggregate_key(company_id, decider.name, aggregate_id)
             earlier = moves.get(key)
-            before = earlier.before if earlier else self._aggregate(key, decider)
+            before = earlier.before if earlier else self._folded(key, decider)
             now = earlier.after if earlier else before
             after = Versioned(now.version + 1, decider.evolve(now.state, event))
             moves[key] = Move(decider, aggregate_id, before, after)
             facts.append(Fact(decider, aggregate_id, after.version, event, encode_event(event)))
-        changes = {key: encode_aggregate(move.decider, move.after) for key, move in moves.items()}
+            for roster in FED.get(type(event), ()):
+                self._feed(moves, company_id, roster, event, now.state)
+        changes = {key: encode_aggregate(move.folded, move.after) for key, move in moves.items()}
         size = sum(map(len, changes.values()))
         if size + sum([len(fact.data) for fact in facts]) > COMMAND_LIMIT:
             raise too_large()
@@ -158,18 +168,27 @@ class Book:
             self._decoded[key] = move.after
         return facts
 
+    def _feed(self, moves: dict[str, Move], company_id: str, roster: Roster[Any], event: Event, state: State) -> None:
+        """Fold an event into a roster; `state` is that of the event's aggregate before it."""
+        key = roster_key(company_id, roster.name)
+        earlier = moves.get(key)
+        before = earlier.before if earlier else self._folded(key, roster)
+        now = earlier.after if earlier else before
+        after = Versioned(now.version + 1, roster.evolve(now.state, event, state))
+        moves[key] = Move(roster, roster.name, before, after)
+
     def _claims(self, company_id: str, moves: Iterable[Move]) -> dict[str, bytes | None]:
         """Claims given up and taken by the aggregates; raises the refusal of the first that is taken."""
         claimed: dict[str, bytes | None] = {}
-        for decider, aggregate_id, before, after in moves:
-            for claim in decider.claims:
+        for folded, aggregate_id, before, after in moves:
+            for claim in folded.claims:
                 old, new = claim.of(before.state), claim.of(after.state)
                 if new == old:
                     continue
                 if old is not None:
-                    claimed[claim_key(company_id, decider.name, claim.kind, old)] = None
+                    claimed[claim_key(company_id, folded.name, claim.kind, old)] = None
                 if new is not None:
-                    key = claim_key(company_id, decider.name, claim.kind, new)
+                    key = claim_key(company_id, folded.name, claim.kind, new)
                     owner = claimed[key] if key in claimed else self.get(key)
                     if owner is not None and owner.decode() != aggregate_id:
                         raise claim.taken()
@@ -182,27 +201,29 @@ def encode_event(event: Event) -> bytes:
     return event.model_dump_json(exclude_none=True).encode()
 
 
-def encode_aggregate(decider: Decider[Any], versioned: Versioned) -> bytes:
+def encode_aggregate(folded: Decider[Any] | Roster[Any], versioned: Versioned) -> bytes:
     """`<state version> <aggregate version> <state as JSON>`, without what has its default: a default of a state changes
-    with a new `state_version` alone."""
+    with a new `state_version` alone. Rosters are stored alike."""
     state = versioned.state.model_dump_json(exclude_defaults=True).encode()
-    return b"%d %d %s" % (decider.state_version, versioned.version, state)
+    return b"%d %d %s" % (folded.state_version, versioned.version, state)
 
 
-def decode_aggregate(decider: Decider[Any], record: bytes) -> Versioned:
+def decode_aggregate(folded: Decider[Any] | Roster[Any], record: bytes) -> Versioned:
     """What `encode_aggregate` stored; fields that this build does not know are left out."""
     _, version, state = record.split(b" ", 2)
-    return Versioned(int(version), type(decider.initial).model_validate_json(state))
+    return Versioned(int(version), type(folded.initial).model_validate_json(state))
 
 
 def state_version_of(record: bytes) -> int:
     return int(record.split(b" ", 1)[0])
 
 
-def decider_of(key: str) -> Decider[Any] | None:
-    """The decider whose state is stored under `key`; None for claims, chains, remembered commands and heads."""
+def folded_under(key: str) -> Decider[Any] | Roster[Any] | None:
+    """What is stored under `key`: an aggregate or a roster; None for claims, chains, remembered commands and heads."""
     parts = key.split("/", 2)
-    return BY_NAME.get(parts[1]) if len(parts) == 3 else None
+    if len(parts) < 3:
+        return None
+    return ROSTERS.get(parts[2]) if parts[1] == "~roster" else BY_NAME.get(parts[1])
 
 
 @dataclass(frozen=True)
@@ -211,7 +232,8 @@ class Deciding:
 
     book: Book
     request: Request
-    roles: frozenset[Role]
+    roles: frozenset[str]
+    permissions: ClassVar[frozenset[str]] = PERMISSIONS
 
     @property
     def company_id(self) -> str:
@@ -239,6 +261,10 @@ class Deciding:
 
     def exists(self, decider: Decider[Any], aggregate_id: str) -> bool:
         return self.book.aggregate(self.company_id, decider, aggregate_id).exists
+
+    def roster(self, roster: Roster[S]) -> S:
+        state: S = self.book.roster(self.company_id, roster).state
+        return state
 
 
 def decide(request: Request, book: Book) -> list[Fact]:
@@ -318,7 +344,7 @@ def _check_company(rule: Rule[Any], request: Request, book: Book) -> None:
         raise company_suspended()
 
 
-def _check_actor(rule: Rule[Any], request: Request, book: Book) -> frozenset[Role]:
+def _check_actor(rule: Rule[Any], request: Request, book: Book) -> frozenset[str]:
     """Roles of the acting user; raises where the actor is unknown or not permitted."""
     if request.actor.kind == "operator":
         if not rule.operators:
@@ -332,6 +358,11 @@ def _check_actor(rule: Rule[Any], request: Request, book: Book) -> frozenset[Rol
     if not person.state.active:
         raise actor_unknown()
     roles = frozenset(person.state.roles)
-    if not roles & rule.roles:
+    if not (roles & rule.roles or _permitted(rule, roles, request.company_id, book)):
         raise forbidden(f"{rule.permission} needs one of: {', '.join(sorted(rule.roles)) or 'an operator'}.")
     return roles
+
+
+def _permitted(rule: Rule[Any], roles: frozenset[str], company_id: str, book: Book) -> bool:
+    """Whether a role that the company has defined itself permits the command."""
+    return any(rule.permission in book.aggregate(company_id, role, name).state.permissions for name in roles)

@@ -175,6 +175,9 @@ MANAGERS = frozenset({Role.ADMIN, Role.MANAGER})
 ADMINS = frozenset({Role.ADMIN})
 
 
+RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$"), Field(examples=[Role.TECHNICIAN.value])]
+
+
 class Command(BaseModel):
     """An order in the imperative. Unknown fields are refused, and nothing is coerced."""
 

@@ -1,19 +1,30 @@
 """A person of a company: who may act, and as what."""
 
+from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, assert_never
 
 from pydantic import AfterValidator, Field
 
 from domain.decider import Claim, Context, Decider, Kind, Refusal
-from domain.model import MANAGERS, Command, Email, Event, Id, Name, Role, State, each_once
+from domain.model import MANAGERS, Command, Email, Event, Id, Name, Reason, Role, RoleName, State, each_once
+from domain.role import Staff, role, staff
 
 email_taken = Refusal("email-taken", Kind.CONFLICT, "Another user of the company has this e-mail address.")
 only_admins_add_admins = Refusal(
     "only-admins-add-admins", Kind.FORBIDDEN, "Only an admin of the company may add another admin."
 )
+only_admins_change_admins = Refusal(
+    "only-admins-change-admins", Kind.FORBIDDEN, "Only an admin of the company may change what an admin may do."
+)
+only_admins_give_roles = Refusal(
+    "only-admins-give-roles", Kind.FORBIDDEN, "Only an admin gives the roles that the company has defined itself."
+)
+last_admin = Refusal("last-admin", Kind.CONFLICT, "The company would be left without an admin who may act.")
 
-Roles = Annotated[tuple[Role, ...], Field(min_length=1, max_length=len(Role)), AfterValidator(each_once)]
+Roles = Annotated[
+    tuple[RoleName, ...], Field(min_length=1, max_length=20, examples=[["technician"]]), AfterValidator(each_once)
+]
 
 
 class UserAddedToCompany(Event):
@@ -25,9 +36,26 @@ class UserAddedToCompany(Event):
     roles: Roles
 
 
+class UserRolesChanged(Event):
+    user_id: Id
+    roles: Roles
+
+
+class UserDeactivated(Event):
+    user_id: Id
+    reason: Reason
+
+
+class UserReactivated(Event):
+    user_id: Id
+
+
+UserEvent = UserAddedToCompany | UserRolesChanged | UserDeactivated | UserReactivated
+
+
 class User(State):
     email: str | None = None
-    roles: tuple[Role, ...] = ()
+    roles: tuple[str, ...] = ()
     active: bool = False
 
     @property
@@ -35,9 +63,23 @@ class User(State):
         """E-mail addresses that differ in case alone are one address."""
         return self.email.casefold() if self.email else None
 
+    @property
+    def acts_as_admin(self) -> bool:
+        return self.active and Role.ADMIN in self.roles
 
-def evolve(person: User, event: UserAddedToCompany) -> User:
-    return person.but(email=event.email, roles=event.roles, active=True)
+
+def evolve(person: User, event: UserEvent) -> User:
+    match event:
+        case UserAddedToCompany(email=email, roles=roles):
+            return person.but(email=email, roles=roles, active=True)
+        case UserRolesChanged(roles=roles):
+            return person.but(roles=roles)
+        case UserDeactivated():
+            return person.but(active=False)
+        case UserReactivated():
+            return person.but(active=True)
+        case _:
+            assert_never(event)
 
 
 user = Decider(
@@ -48,6 +90,19 @@ user = Decider(
     evolve=evolve,
     claims=(Claim("email", lambda person: person.address, email_taken),),
 )
+
+
+@staff.on
+def counted(people: Staff, event: UserEvent, before: User) -> Staff:
+    """The roles that the person holds now instead of those held before."""
+    after = evolve(before, event)
+    holders = Counter(people.holders)
+    holders.update(after.roles)
+    holders.subtract(before.roles)
+    return Staff(
+        holders={name: count for name, count in sorted(holders.items()) if count},
+        active_admins=people.active_admins + after.acts_as_admin - before.acts_as_admin,
+    )
 
 
 class AddUser(Command):
@@ -61,6 +116,74 @@ class AddUser(Command):
 
 @user.creates(MANAGERS)
 def add_user(person: User, cmd: AddUser, context: Context) -> Iterator[UserAddedToCompany]:
-    if Role.ADMIN in cmd.roles and Role.ADMIN not in context.roles:
-        raise only_admins_add_admins()
+    _check_gift(set(cmd.roles), context)
     yield UserAddedToCompany(**vars(cmd))
+
+
+def _check_gift(roles: set[str], context: Context) -> None:
+    """Raises where a role does not exist, or is not the actor's to give."""
+    if Role.ADMIN in roles and Role.ADMIN not in context.roles:
+        raise only_admins_add_admins()
+    for name in sorted(roles - set(Role)):
+        if not context.exists(role, name):
+            raise role.unknown(f"The company has no role {name!r}.")
+        if Role.ADMIN not in context.roles:
+            raise only_admins_give_roles()
+
+
+class ChangeUserRoles(Command):
+    """Give a person other roles; they hold at once, also for commands of theirs that are on their way."""
+
+    user_id: Id
+    roles: Roles
+
+
+@user.decides(MANAGERS)
+def change_user_roles(person: User, cmd: ChangeUserRoles, context: Context) -> Iterator[UserRolesChanged]:
+    if set(cmd.roles) == set(person.roles):
+        return  # asked twice, changed once
+    _check_touch(person, context)
+    _check_gift(set(cmd.roles) - set(person.roles), context)
+    if Role.ADMIN not in cmd.roles:
+        _check_not_last(person, context)
+    yield UserRolesChanged(**vars(cmd))
+
+
+def _check_touch(person: User, context: Context) -> None:
+    if Role.ADMIN in person.roles and Role.ADMIN not in context.roles:
+        raise only_admins_change_admins()
+
+
+def _check_not_last(person: User, context: Context) -> None:
+    if person.acts_as_admin and context.roster(staff).active_admins == 1:
+        raise last_admin()
+
+
+class DeactivateUser(Command):
+    """Let a person act no more, from this moment on; the e-mail address and the roles stay theirs."""
+
+    user_id: Id
+    reason: Reason
+
+
+@user.decides(MANAGERS)
+def deactivate_user(person: User, cmd: DeactivateUser, context: Context) -> Iterator[UserDeactivated]:
+    if not person.active:
+        return  # asked twice, deactivated once
+    _check_touch(person, context)
+    _check_not_last(person, context)
+    yield UserDeactivated(**vars(cmd))
+
+
+class ReactivateUser(Command):
+    """Let a person act again, with the roles they have."""
+
+    user_id: Id
+
+
+@user.decides(MANAGERS)
+def reactivate_user(person: User, cmd: ReactivateUser, context: Context) -> Iterator[UserReactivated]:
+    if person.active:
+        return  # asked twice, reactivated once
+    _check_touch(person, context)
+    yield UserReactivated(**vars(cmd))

@@ -43,7 +43,7 @@ def added(event: UserAddedToCompany, fact: Recorded) -> Change:
         user_id=event.user_id,
         name=event.name,
         email=event.email,
-        roles=[role.value for role in event.roles],
+        roles=[str(role) for role in event.roles],
         created_at=fact.recorded_at,
     )
 

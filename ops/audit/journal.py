@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from domain import HOMES
-from domain.engine import Versioned, aggregate_key, chain_key, claim_key, encode_aggregate
+from domain import FED, HOMES
+from domain.decider import Roster
+from domain.engine import Versioned, aggregate_key, chain_key, claim_key, encode_aggregate, roster_key
+from domain.model import State
 from domain.record import Recorded
 from ops.audit.findings import Check, Findings
 from ops.audit.positions import Positions
@@ -20,17 +22,19 @@ UNCHAINED = (b"chain", b"specversion")
 
 @dataclass
 class Fold:
-    """What the events of a partition come to: aggregates by state key, the last chain value of each company, and
-    which command led to each position."""
+    """What the events of a partition come to: aggregates and rosters by state key, the last chain value of each
+    company, and which command led to each position."""
 
     aggregates: dict[str, tuple[str, Any, str, Versioned]] = field(default_factory=dict)
+    rosters: dict[str, tuple[Roster[Any], Versioned]] = field(default_factory=dict)
     chains: dict[str, bytes] = field(default_factory=dict)
     causes: list[str | None] = field(default_factory=list)
     last: int = 0
 
     def state(self) -> dict[str, bytes]:
-        """The records that the changelog must hold for it: aggregates, claims and chain values."""
+        """The records that the changelog must hold for it: aggregates, claims, rosters and chain values."""
         records = {chain_key(company): chain for company, chain in self.chains.items()}
+        records |= {key: encode_aggregate(roster, versioned) for key, (roster, versioned) in self.rosters.items()}
         for key, (company, decider, aggregate_id, versioned) in self.aggregates.items():
             records[key] = encode_aggregate(decider, versioned)
             for claim in decider.claims:
@@ -112,5 +116,13 @@ def _fold(event: Recorded, fold: Fold, findings: Findings) -> None:
         findings.fault(Check.EVENTS, f"{event.partition}:{event.position} cannot be folded into {key}: {fault!r}")
         state = before.state
     fold.aggregates[key] = (event.company_id, decider, event.aggregate_id, Versioned(event.version, state))
+    _feed(event, before.state, fold)
     fold.causes += [None] * (event.position - 1 - len(fold.causes))
     fold.causes.append(event.command_id)
+
+
+def _feed(event: Recorded, before: State, fold: Fold) -> None:
+    for roster in FED.get(type(event.event), ()):
+        key = roster_key(event.company_id, roster.name)
+        now = fold.rosters[key][1] if key in fold.rosters else Versioned(0, roster.initial)
+        fold.rosters[key] = roster, Versioned(now.version + 1, roster.evolve(now.state, event.event, before))

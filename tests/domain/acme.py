@@ -15,6 +15,7 @@ from domain.equipment import (
 )
 from domain.maintenance import MaintenanceType
 from domain.model import Role
+from domain.role import RoleDefined
 from domain.user import UserAddedToCompany
 
 PREVENTIVE, CORRECTIVE = MaintenanceType.PREVENTIVE, MaintenanceType.CORRECTIVE
@@ -33,6 +34,7 @@ ACME = (
     UserAddedToCompany(user_id="vic", name="Vic Paredes", email="vic@acme.example", roles=(Role.VIEWER,)),
     CategoryDefined(category_id="excavators", name="Excavators"),
 )
+STOREKEEPER = RoleDefined(role="storekeeper", permissions=("category.define", "equipment.read"))
 EXCAVATOR = EquipmentCreated(
     equipment_id="ex-7",
     name="Excavator 7",

@@ -8,7 +8,8 @@ from domain import HOMES, RULES
 from domain.company import CompanySuspended
 from domain.decider import Rule
 from domain.model import Event
-from tests.domain.acme import ACME, ADA, BROKEN, EXCAVATOR, LENT, OPERATOR, every, policy, scheduled
+from domain.user import UserDeactivated
+from tests.domain.acme import ACME, ADA, BROKEN, EXCAVATOR, LENT, OPERATOR, STOREKEEPER, every, policy, scheduled
 from tests.domain.scenario import Answer, Story, given
 
 MONEY = {"amount": "120.50", "currency": "PEN"}
@@ -51,6 +52,12 @@ FULL: dict[str, dict[str, Any]] = {
     "company.suspend": {"company_id": "acme", "reason": "unpaid"},
     "company.reactivate": {"company_id": "acme"},
     "user.add": {"user_id": "nina", "name": "Nina Soto", "email": "nina@acme.example", "roles": ["viewer"]},
+    "user.change-user-roles": {"user_id": "tess", "roles": ["manager", "viewer"]},
+    "user.deactivate": {"user_id": "tess", "reason": "left the company"},
+    "user.reactivate": {"user_id": "tess"},
+    "role.define": {"role": "driver", "permissions": ["equipment.move", "equipment.read"]},
+    "role.change": {"role": "storekeeper", "permissions": ["equipment.move", "category.define"]},
+    "role.remove": {"role": "storekeeper"},
     "category.define": {"category_id": "cranes", "name": "Cranes", "maintenance_interval_days": 180},
     "category.rename": {"category_id": "excavators", "name": "Diggers"},
     "category.archive": {"category_id": "excavators"},
@@ -118,6 +125,9 @@ STORY = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled())
 EMPTY = given()
 STORIES = {
     "company.create": EMPTY,
+    "user.reactivate": given(ACME, UserDeactivated(user_id="tess", reason="left the company")),
+    "role.change": given(ACME, STOREKEEPER),
+    "role.remove": given(ACME, STOREKEEPER),
     "equipment.void": given(ACME, EXCAVATOR),
     "equipment.report-repaired": given(ACME, EXCAVATOR, BROKEN),
     "equipment.retire": given(ACME, EXCAVATOR, scheduled(), BROKEN),

@@ -7,15 +7,15 @@ from uuid import UUID
 
 import pytest
 
-from domain import DECIDERS, HOMES, RULES, engine
+from domain import DECIDERS, HOMES, ROSTERS, RULES, engine
 from domain.category import CategoryDefined, DefineCategory
 from domain.company import CompanySuspended, CreateCompany, ReactivateCompany, UpdateMaintenancePolicy, company
 from domain.decider import Actor, Claim, Decider, Kind, Refusal, Rejected
-from domain.engine import Book, Request, aggregate_key, decider_of, decode_aggregate, encode_aggregate
+from domain.engine import Book, Request, aggregate_key, decode_aggregate, encode_aggregate, folded_under
 from domain.equipment import CreateEquipment, RenameEquipment, RetireEquipment, equipment, serial_number_taken
 from domain.model import Event, State
 from domain.user import UserAddedToCompany
-from tests.domain.acme import ACME, ADA, EXCAVATOR, LENT, OPENED, OPERATOR, TESS, scheduled
+from tests.domain.acme import ACME, ADA, EXCAVATOR, LENT, OPENED, OPERATOR, STOREKEEPER, TESS, scheduled
 from tests.domain.scenario import NOW, TYPES, Story, given
 
 RENAME = RenameEquipment(equipment_id="ex-7", name="Digger")
@@ -217,11 +217,12 @@ def test_a_state_of_a_build_that_knows_more_can_still_be_read() -> None:
 
 
 def test_keys_of_aggregates_are_told_from_all_others() -> None:
-    story = given(ACME, EXCAVATOR)
-    found = {key: decider_of(key) for key in (*story.records, engine.chain_key("acme"), "~head/3")}
-    assert {decider.name for decider in found.values() if decider} == {decider.name for decider in DECIDERS}
-    assert all("~" not in key for key, decider in found.items() if decider)
-    assert decider_of(engine.command_key("acme", str(UUID(int=1)))) is None
+    story = given(ACME, STOREKEEPER, EXCAVATOR)
+    found = {key: folded_under(key) for key in (*story.records, engine.chain_key("acme"), "~head/3")}
+    names = {folded.name for folded in found.values() if folded}
+    assert names == {decider.name for decider in DECIDERS} | set(ROSTERS)
+    assert all("~claim" not in key and "~chain" not in key for key, folded in found.items() if folded)
+    assert folded_under(engine.command_key("acme", str(UUID(int=1)))) is None
 
 
 def test_a_command_whose_records_exceed_a_mebibyte_is_refused() -> None:

@@ -25,6 +25,7 @@ from domain.equipment import Assignee, Breakdown, Equipment, Job, MeterReading, 
 from domain.maintenance import MaintenanceType, Meter
 from domain.masks import DEFAULT_MASK
 from domain.model import Command, Day, Email, Id, Instant, Money, Name, Role, State, TaxId
+from domain.role import DefinedRole
 from domain.user import User
 from tests.domain.acme import ACME, EXCAVATOR, OPERATOR, every, policy, scheduled
 from tests.domain.samples import FULL, about, rule
@@ -67,6 +68,7 @@ states: dict[str, st.SearchStrategy[State]] = {
         policy=policies,
     ),
     "user": st.builds(User, email=text, roles=st.lists(some(Role), unique=True).map(tuple), active=st.booleans()),
+    "role": st.builds(DefinedRole, permissions=st.lists(text, max_size=4).map(tuple)),
     "category": st.builds(
         Category,
         name=text,
@@ -120,6 +122,8 @@ WEIGHTS = {
     "company.reactivate": 6,
     "category.archive": 1,
     "equipment.retire": 2,
+    "role.define": 8,
+    "role.remove": 8,
     "equipment.void": 2,
 }
 KINDS = [
@@ -141,20 +145,22 @@ def choices(dice: Random, today: datetime) -> dict[str, Any]:
         "expected_return": [None, *days],
         "in_service_on": [date(2024, 3, 1), date(2026, 1, 1)],
         "purchased_on": [None, date(2025, 1, 1)],
-        "breakdown_id": ["pump", f"fault-{today:%j}"],
+        "breakdown_id": ["pump", "pump", "hose", f"fault-{today:%j}"],
         "place": ["yard", "pit"],
         "meter": list(Meter),
         "reading": ["10", "20.5", str(today.toordinal())],
-        "serial_mask": [DEFAULT_MASK, "XX-999"],
+        "serial_mask": [DEFAULT_MASK, DEFAULT_MASK, "XX-999"],
         "performed_at": [today, today, today - timedelta(days=3), today + timedelta(days=1)],
         "repaired_by": ["ada", "ada", "nobody"],
         "completed_by": ["ada"] * 3 + ["nina", "nobody"],
         "technician_id": [None, "ada", "nina"],
         "assignee": [Assignee(kind="user", id="tess"), Assignee(kind="place", id="yard")],
         "name": ["Excavators", "EXCAVATORS", "Cranes", "Digger"],
-        "serial_number": ["EQ-2024-EX-000007", "EQ-2024-EX-000009"],
+        "serial_number": ["EQ-2024-EX-000007", "EQ-2024-EX-000009", "EQ-2024-EX-000011", "XX-009"],
         "email": ["ADA@acme.example", "nina@acme.example"],
-        "roles": [(Role.VIEWER,), (Role.ADMIN,), (Role.TECHNICIAN, Role.MANAGER)],
+        "roles": [(Role.VIEWER,), (Role.ADMIN,), (Role.TECHNICIAN, Role.MANAGER), ("driver",)],
+        "role": ["driver", "driver", "clerk"],
+        "permissions": [("equipment.move",), ("equipment.move", "role.define"), ("equipment.fly",)],
         "reason": ["worn out"],
         "policy": [MaintenancePolicy(intervals=every(30)), MaintenancePolicy(maximum_open_jobs=3)],
     }
@@ -181,7 +187,7 @@ def life(seed: int) -> list[Answer]:
     return answers
 
 
-LIVES = 30
+LIVES = 40
 remembered = cache(life)
 
 

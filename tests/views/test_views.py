@@ -19,6 +19,8 @@ from domain.equipment import (
 )
 from domain.model import Event
 from domain.record import Outcome, Recorded
+from domain.role import RoleChanged, RoleDefined, RoleRemoved
+from domain.user import UserDeactivated, UserReactivated, UserRolesChanged
 from tests.domain.acme import EXCAVATOR, scheduled
 from tests.views.journal import Journal
 from views import GROUPS, RESOURCES, VIEWS
@@ -40,6 +42,12 @@ UNSEEN: frozenset[type[Event]] = frozenset(
         EquipmentVoided,
         MaintenanceRescheduled,
         MeterReadingRecorded,
+        RoleChanged,
+        RoleDefined,
+        RoleRemoved,
+        UserDeactivated,
+        UserReactivated,
+        UserRolesChanged,
     )
 )
 
