@@ -5,6 +5,7 @@ from typing import assert_never
 from unicodedata import normalize
 
 from domain.decider import Claim, Context, Decider, Kind, Refusal
+from domain.depreciation import LifeMonths, Percent
 from domain.maintenance import IntervalDays
 from domain.model import MANAGERS, Command, Event, Id, Name, State
 
@@ -16,6 +17,8 @@ class CategoryDefined(Event):
     category_id: Id
     name: Name
     maintenance_interval_days: IntervalDays | None = None
+    life_months: LifeMonths | None = None
+    salvage_percent: Percent | None = None
 
 
 class CategoryRenamed(Event):
@@ -36,6 +39,8 @@ class Category(State):
     name: str | None = None
     maintenance_interval_days: int | None = None
     archived: bool = False
+    life_months: int | None = None
+    salvage_percent: str | None = None
 
     @property
     def claimed_name(self) -> str | None:
@@ -45,8 +50,8 @@ class Category(State):
 
 def evolve(kind: Category, event: CategoryEvent) -> Category:
     match event:
-        case CategoryDefined(name=name, maintenance_interval_days=days):
-            return kind.but(name=name, maintenance_interval_days=days)
+        case CategoryDefined(name=name, maintenance_interval_days=days, life_months=life, salvage_percent=percent):
+            return kind.but(name=name, maintenance_interval_days=days, life_months=life, salvage_percent=percent)
         case CategoryRenamed(name=name):
             return kind.but(name=name)
         case CategoryArchived():
@@ -71,6 +76,8 @@ class DefineCategory(Command):
     category_id: Id
     name: Name
     maintenance_interval_days: IntervalDays | None = None
+    life_months: LifeMonths | None = None
+    salvage_percent: Percent | None = None
 
 
 @category.creates(MANAGERS)

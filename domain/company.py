@@ -6,6 +6,7 @@ from typing import Annotated, Any, assert_never
 from pydantic import AfterValidator, Field, field_validator
 
 from domain.decider import Context, Decider, Kind, Refusal
+from domain.depreciation import BookName, BookPolicy
 from domain.maintenance import IntervalDays, MaintenanceType
 from domain.masks import DEFAULT_MASK, SerialMask
 from domain.model import (
@@ -61,6 +62,14 @@ class MaintenancePolicy(Value):
         return next((entry.days for entry in self.intervals if entry.category_id == category_id), None)
 
 
+def _one_per_book(books: tuple[BookPolicy, ...]) -> tuple[BookPolicy, ...]:
+    each_once(tuple(policy.book for policy in books))
+    return books
+
+
+BookPolicies = Annotated[tuple[BookPolicy, ...], Field(max_length=len(BookName)), AfterValidator(_one_per_book)]
+
+
 class CompanyCreated(Event):
     company_id: CompanyId
     name: Name
@@ -86,6 +95,13 @@ class MaintenancePolicyUpdated(Event):
     policy: MaintenancePolicy
 
 
+class DepreciationPolicyUpdated(Event):
+    """Machines that are registered from now on are depreciated so; those that have terms keep them."""
+
+    company_id: CompanyId
+    books: BookPolicies
+
+
 class CompanySuspended(Event):
     company_id: CompanyId
     reason: Reason
@@ -96,7 +112,12 @@ class CompanyReactivated(Event):
 
 
 CompanyEvent = (
-    CompanyCreated | CompanySettingsUpdated | MaintenancePolicyUpdated | CompanySuspended | CompanyReactivated
+    CompanyCreated
+    | CompanySettingsUpdated
+    | MaintenancePolicyUpdated
+    | DepreciationPolicyUpdated
+    | CompanySuspended
+    | CompanyReactivated
 )
 
 
@@ -109,6 +130,10 @@ class Company(State):
     allow_negative_stock: bool = False
     suspended: bool = False
     policy: MaintenancePolicy = MaintenancePolicy()
+    books: tuple[BookPolicy, ...] = ()
+
+    def policy_for(self, book: BookName) -> BookPolicy | None:
+        return next((policy for policy in self.books if policy.book is book), None)
 
 
 def evolve(firm: Company, event: CompanyEvent) -> Company:
@@ -119,6 +144,8 @@ def evolve(firm: Company, event: CompanyEvent) -> Company:
             return firm.but(**settings_of(event))
         case MaintenancePolicyUpdated(policy=policy):
             return firm.but(policy=policy)
+        case DepreciationPolicyUpdated(books=books):
+            return firm.but(books=books)
         case CompanySuspended():
             return firm.but(suspended=True)
         case CompanyReactivated():
@@ -197,6 +224,21 @@ def update_maintenance_policy(
 ) -> Iterator[MaintenancePolicyUpdated]:
     if cmd.policy != firm.policy:
         yield MaintenancePolicyUpdated(**vars(cmd))
+
+
+class UpdateDepreciationPolicy(Command):
+    """Replace the company's books and how they depreciate machines that are registered from now on."""
+
+    company_id: CompanyId
+    books: BookPolicies
+
+
+@company.decides(ADMINS)
+def update_depreciation_policy(
+    firm: Company, cmd: UpdateDepreciationPolicy, context: Context
+) -> Iterator[DepreciationPolicyUpdated]:
+    if cmd.books != firm.books:
+        yield DepreciationPolicyUpdated(**vars(cmd))
 
 
 class SuspendCompany(Command):

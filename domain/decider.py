@@ -118,7 +118,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Rule(Generic[S]):
-    """One command of an aggregate with the function that decides it and the roles that may send it."""
+    """One command of an aggregate with the function that decides it, and the roles and agents that may send it."""
 
     decider: "Decider[S]"
     command: type[Command]
@@ -126,6 +126,7 @@ class Rule(Generic[S]):
     creates: bool
     roles: frozenset[Role]
     operators: bool
+    systems: frozenset[str] = frozenset()
 
     @property
     def verb(self) -> str:
@@ -188,14 +189,21 @@ class Decider(Generic[S]):
         """The rule of the command that brings the aggregate into being."""
         return self._rule(creates=True, roles=roles, operators=operators)
 
-    def decides(self, roles: frozenset[Role] = frozenset(), *, operators: bool = False) -> Callable[[Decide], Decide]:
-        """The rule of a command on an aggregate that exists, found by the annotation of its second parameter."""
-        return self._rule(creates=False, roles=roles, operators=operators)
+    def decides(
+        self, roles: frozenset[Role] = frozenset(), *, operators: bool = False, systems: Iterable[str] = ()
+    ) -> Callable[[Decide], Decide]:
+        """The rule of a command on an aggregate that exists, found by the annotation of its second parameter.
 
-    def _rule(self, *, creates: bool, roles: frozenset[Role], operators: bool) -> Callable[[Decide], Decide]:
+        `systems` are the agents that may send it as `system:<agent>`.
+        """
+        return self._rule(creates=False, roles=roles, operators=operators, systems=systems)
+
+    def _rule(
+        self, *, creates: bool, roles: frozenset[Role], operators: bool, systems: Iterable[str] = ()
+    ) -> Callable[[Decide], Decide]:
         def add(decide: Decide) -> Decide:
             command = list(get_type_hints(decide).values())[1]
-            self.rules[command] = Rule(self, command, decide, creates, roles, operators)
+            self.rules[command] = Rule(self, command, decide, creates, roles, operators, frozenset(systems))
             return decide
 
         return add

@@ -9,13 +9,17 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Annotated, NamedTuple, Self
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import Field, StringConstraints, model_validator
 
 from domain.charges import CHARGES, ZERO, Age, Course, Method, fixed_rate, straight_line
 from domain.currencies import MINOR_UNITS
-from domain.model import Day, Digits, Money, Value
+from domain.model import Currency, Day, Digits, Money, Value
 from domain.periods import Calendar, Convention, label, number_of
+
+#: Units are counted to four places, so that a sum is written alike however it came about.
+UNIT = Decimal("0.0001")
 
 
 class Frequency(StrEnum):
@@ -23,7 +27,14 @@ class Frequency(StrEnum):
     YEARLY = "YEARLY"
 
 
-class Book(StrEnum):
+class Opening(StrEnum):
+    """Whose opening value a declining method takes its rate of."""
+
+    PERIOD = "PERIOD"
+    YEAR = "YEAR"
+
+
+class BookName(StrEnum):
     FINANCIAL = "FINANCIAL"
     TAX = "TAX"
 
@@ -35,15 +46,18 @@ Percent = Annotated[
     str, StringConstraints(pattern=r"^(100(\.0{1,4})?|(0|[1-9][0-9]?)(\.[0-9]{1,4})?)$"), Field(examples=["12.5"])
 ]
 LifeMonths = Annotated[int, Field(ge=1, le=1200, examples=[120])]
+Total = Annotated[
+    str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,4})?$"), Field(examples=["91000.00"])
+]
 Month = Annotated[str, StringConstraints(pattern=r"^(19|2[0-9])[0-9]{2}-(0[1-9]|1[0-2])$"), Field(examples=["2026-10"])]
 
 
 class Plan(Value):
     """How a book depreciates machines.
 
-    A declining method takes its rate of the value at the opening of each period, or with `yearly_opening` of each
-    financial year. `rate` is that of written-down value for one year; without it the rate follows from the salvage
-    value, rounded to `rate_places` where given. `percentages` are those of equal parts of the life.
+    `factor` is that of the declining methods, `rate` that of written-down value for one year; without it the rate
+    follows from the salvage value, rounded to `rate_places` where given. `percentages` are those of equal parts of the
+    life.
     """
 
     method: Method
@@ -54,7 +68,7 @@ class Plan(Value):
     factor: Factor = "2"
     rate: Percent | None = None
     rate_places: Annotated[int, Field(ge=2, le=8)] | None = None
-    yearly_opening: bool = False
+    opening: Opening = Opening.PERIOD
     percentages: Annotated[tuple[Percent, ...], Field(max_length=100)] = ()
     total_units: Digits | None = None
 
@@ -73,6 +87,14 @@ class Plan(Value):
         """Months in a period."""
         return 12 if self.frequency is Frequency.YEARLY else 1
 
+    @property
+    def counts_units(self) -> bool:
+        return self.method is Method.UNITS_OF_PRODUCTION
+
+    def lasting(self, life_months: int | None) -> "Plan":
+        """The same plan over another life where one is given."""
+        return self.model_copy(update={"life_months": life_months}) if life_months else self
+
 
 class Terms(Plan):
     """How one machine is depreciated in one book, from the day on which it was available for use."""
@@ -87,7 +109,7 @@ class Terms(Plan):
             raise ValueError("cost and salvage value must be in one currency")
         if self.salvage.decimal > self.cost.decimal:
             raise ValueError("the salvage value must not exceed the cost")
-        if self.method is Method.WRITTEN_DOWN_VALUE and self.rate is None and not self.salvage.decimal:
+        if self.method is Method.WRITTEN_DOWN_VALUE and not self.rate and not self.salvage.decimal:
             raise ValueError("written-down value needs a rate or a salvage value above zero")
         return self
 
@@ -101,11 +123,29 @@ class Terms(Plan):
         return Decimal(1).scaleb(-MINOR_UNITS[self.cost.currency])
 
 
+class BookPolicy(Value):
+    """How a company depreciates machines in one of its books, where nothing else is said of them."""
+
+    book: BookName
+    plan: Plan
+    salvage_percent: Percent = "0"
+
+
+def share_of(money: Money, percent: str) -> Money:
+    """So much of it, rounded half up."""
+    share = money.decimal * Decimal(percent) / 100
+    return Money(amount=digits(share, money.currency), currency=money.currency)
+
+
+def digits(amount: Decimal, currency: str) -> str:
+    """An amount as it is written, with the places of its currency, rounded half up."""
+    return f"{amount.quantize(Decimal(1).scaleb(-MINOR_UNITS[currency]), ROUND_HALF_UP):f}"
+
+
 class Account(Value):
     """What one book says of one machine: its terms, and how far it has come.
 
-    The terms count from the value `base` after the period `since`; `opening` is the value at the start of the
-    financial year.
+    The terms count from the value `base` after the period `since`; `opening` is that of the last period posted.
     """
 
     terms: Terms
@@ -132,7 +172,7 @@ class Account(Value):
                 "value": entry.value,
                 "opening": entry.opening,
                 "accumulated": self.accumulated + entry.amount,
-                "used": self.used + entry.units,
+                "used": (self.used + entry.units).quantize(UNIT),
             }
         )
 
@@ -151,7 +191,10 @@ class Account(Value):
 
 
 class Entry(NamedTuple):
-    """What one period charges, and the value that it leaves; `month` is the number of the month it ends with."""
+    """What one period charges, and the value that it leaves; `month` is the number of the month it ends with.
+
+    `opening` is the value at the start of the period, or of its financial year where the plan asks for that.
+    """
 
     month: int
     amount: Decimal
@@ -165,7 +208,7 @@ class Entry(NamedTuple):
 
 def _course(account: Account, calendar: Calendar) -> Course:
     terms, salvage = account.terms, account.terms.salvage.decimal
-    if terms.method is Method.UNITS_OF_PRODUCTION:
+    if terms.counts_units:
         return Course(terms.method, account.base, salvage, Decimal(terms.total_units or 0), account.used_since)
     life = calendar.life(terms.life_months)
     start = calendar.age_after(number_of(account.since)) if account.since else 0
@@ -178,7 +221,7 @@ def _rate(account: Account, life: int, start: int) -> tuple[Decimal, Age]:
     terms = account.terms
     if terms.method is not Method.WRITTEN_DOWN_VALUE:
         return Decimal(terms.factor), life
-    months = 12 if terms.yearly_opening or terms.rate else terms.step
+    months = 12 if terms.opening is Opening.YEAR or terms.rate else terms.step
     per = Decimal(life * months) / terms.life_months
     if terms.rate:
         return Decimal(terms.rate) / 100, per
@@ -201,12 +244,12 @@ def ahead(account: Account, until: date | None = None) -> Iterator[Entry]:
 
     A machine that depreciates by units has none: what it charges is known when they are counted.
     """
-    if account.terms.method is Method.UNITS_OF_PRODUCTION:
+    if account.terms.counts_units:
         return
     calendar, step = account.terms.calendar, account.terms.step
     course, quantum = _course(account, calendar), account.terms.quantum
     charge, salvage, life = CHARGES[course.method], course.salvage, course.life
-    yearly = account.terms.yearly_opening and step == 1
+    yearly = account.terms.opening is Opening.YEAR
     month = next_month(account)
     value, opening = account.value, account.opening
     age: Age = calendar.age_after(month - step) if account.posted else 0
@@ -232,7 +275,7 @@ def next_month(account: Account) -> int:
 
 def following(account: Account, units: Decimal = ZERO) -> Entry | None:
     """The next period to post, with the units produced in it where that counts; None at the end of the life."""
-    if account.terms.method is not Method.UNITS_OF_PRODUCTION:
+    if not account.terms.counts_units:
         return next(ahead(account), None)
     course = _course(account, account.terms.calendar)
     if account.used >= course.life:
@@ -241,7 +284,7 @@ def following(account: Account, units: Decimal = ZERO) -> Entry | None:
     if account.used + units < course.life:
         exact = straight_line(course, account.used, account.used + units, account.value, account.value)
         amount = min(exact.quantize(account.terms.quantum, ROUND_HALF_UP), left)
-    return Entry(next_month(account), amount, account.value - amount, account.opening, units)
+    return Entry(next_month(account), amount, account.value - amount, account.value, units)
 
 
 def value_on(account: Account, day: date) -> Decimal:
@@ -250,3 +293,41 @@ def value_on(account: Account, day: date) -> Decimal:
     for entry in ahead(account, day):
         value = entry.value
     return value
+
+
+# --- ends -----------------------------------------------------------------------------------------------------------
+
+SignedDigits = Annotated[
+    str, StringConstraints(pattern=r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,4})?$"), Field(examples=["-1200.00"])
+]
+
+
+class Disposal(Value):
+    """What the going of a machine means in one book.
+
+    `depreciation` is charged from the last posted period to the day of the going and leads to `value`; `gain` is what
+    the proceeds exceed it by, a loss where it is negative.
+    """
+
+    book: BookName
+    currency: Currency
+    depreciation: Digits
+    value: Digits
+    gain: SignedDigits
+
+
+def disposal(book: BookName, account: Account, day: date, proceeds: Decimal) -> Disposal:
+    """A machine goes on that day."""
+    currency, value = account.terms.cost.currency, value_on(account, day)
+    return Disposal(
+        book=book,
+        currency=currency,
+        depreciation=digits(account.value - value, currency),
+        value=digits(value, currency),
+        gain=digits(proceeds - value, currency),
+    )
+
+
+def posting_id(company_id: str, equipment_id: str, book: BookName, period: str) -> UUID:
+    """The id of the command that posts a period: one for each, so that whoever asks again asks for the same."""
+    return uuid5(NAMESPACE_URL, f"bitcorp:depreciation:{company_id}/{equipment_id}/{book}/{period}")

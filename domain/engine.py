@@ -350,6 +350,8 @@ def _check_actor(rule: Rule[Any], request: Request, book: Book) -> frozenset[str
         if not rule.operators:
             raise forbidden("Operators open, suspend and reactivate companies, and nothing else.")
         return frozenset()
+    if request.actor.kind == "system" and request.actor.id in rule.systems:
+        return frozenset()
     if request.actor.kind != "user":
         raise actor_unknown(f"No {request.actor.kind} actor may send this command.")
     person = book.aggregate(request.company_id, user, request.actor.id)

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -9,17 +10,33 @@ from hashlib import blake2b
 from typing import Annotated, Any, Literal, assert_never
 from uuid import NAMESPACE_URL, uuid5
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from domain.category import category, category_archived
 from domain.company import company
-from domain.decider import Claim, Context, Decider, Kind, Refusal
+from domain.decider import Claim, Context, Decider, Kind, Refusal, Rejected
+from domain.depreciation import (
+    Account,
+    BookName,
+    Disposal,
+    Entry,
+    Month,
+    Plan,
+    Terms,
+    Total,
+    digits,
+    disposal,
+    following,
+    next_month,
+    share_of,
+)
 from domain.maintenance import MaintenanceType, Meter
 from domain.masks import follows
 from domain.model import (
     EVERYBODY,
     MANAGERS,
     Command,
+    Currency,
     Day,
     Digits,
     Event,
@@ -34,6 +51,7 @@ from domain.model import (
     Text,
     Value,
 )
+from domain.periods import label, last_day, number_of
 from domain.user import user
 from domain.zones import day_in
 
@@ -93,6 +111,30 @@ meter_ran_backwards = Refusal(
 )
 expected_return_in_past = Refusal(
     "expected-return-in-past", Kind.CONFLICT, "The machine cannot be expected back on a day that has passed."
+)
+depreciation_not_set = Refusal("depreciation-not-set", Kind.CONFLICT, "The machine has no terms in this book.")
+depreciation_not_begun = Refusal(
+    "depreciation-not-begun", Kind.CONFLICT, "No period of this book is posted yet; set its terms."
+)
+depreciation_begun = Refusal(
+    "depreciation-begun", Kind.CONFLICT, "Periods of this book are posted already; revise its terms from now on."
+)
+depreciation_complete = Refusal(
+    "depreciation-complete", Kind.CONFLICT, "The machine has reached the end of its life in this book."
+)
+plan_missing = Refusal("plan-missing", Kind.CONFLICT, "Neither the command nor the company's policy has a plan.")
+cost_missing = Refusal("cost-missing", Kind.CONFLICT, "Neither the command nor the machine's papers name its cost.")
+terms_impossible = Refusal("terms-impossible", Kind.CONFLICT, "The terms contradict each other.")
+calendar_fixed = Refusal(
+    "calendar-fixed", Kind.CONFLICT, "Convention, frequency and financial year stay as they were when posting began."
+)
+life_over = Refusal("life-over", Kind.CONFLICT, "With these terms nothing would be left of the machine's life.")
+period_out_of_order = Refusal("period-out-of-order", Kind.CONFLICT, "Periods are posted one after the other.")
+period_not_over = Refusal("period-not-over", Kind.CONFLICT, "A period is posted on its last day or later.")
+units_missing = Refusal("units-missing", Kind.INVALID, "The book depreciates by units; name those of the period.")
+units_not_counted = Refusal("units-not-counted", Kind.INVALID, "The book depreciates by time; it counts no units.")
+proceeds_in_other_currency = Refusal(
+    "proceeds-in-other-currency", Kind.CONFLICT, "The machine's books are kept in another currency than the proceeds."
 )
 
 
@@ -232,11 +274,50 @@ class EquipmentReturned(Event):
     notes: Text | None = None
 
 
+class DepreciationSet(Event):
+    """How the machine is depreciated in a book, from the beginning."""
+
+    equipment_id: Id
+    book: BookName
+    terms: Terms
+
+
+class DepreciationRevised(Event):
+    """Other terms, or another value, from this period on; what is posted stays."""
+
+    equipment_id: Id
+    book: BookName
+    period: Month
+    terms: Terms
+    value: Digits
+    reason: Reason
+
+
+class DepreciationPosted(Event):
+    """One period of one book: what it charges, all that is charged so far, and the value that is left.
+
+    `period` names the month that the period ends with; `opening` is the value at the start of the period, or of its
+    financial year where the plan asks for that.
+    """
+
+    equipment_id: Id
+    book: BookName
+    period: Month
+    currency: Currency
+    amount: Digits
+    accumulated: Total
+    value: Digits
+    opening: Digits
+    units: Digits = "0"
+
+
 class EquipmentRetired(Event):
     equipment_id: Id
     reason: Reason
     retired_by: str
     retired_date: Day
+    proceeds: Money | None = None
+    disposals: tuple[Disposal, ...] = ()
 
 
 EquipmentEvent = (
@@ -255,6 +336,9 @@ EquipmentEvent = (
     | MeterReadingRecorded
     | EquipmentAssigned
     | EquipmentReturned
+    | DepreciationSet
+    | DepreciationRevised
+    | DepreciationPosted
     | EquipmentRetired
 )
 
@@ -288,6 +372,8 @@ class Equipment(State):
     serial_number: str | None = None
     category_id: str = ""
     in_service_on: date = date.max
+    purchase_price: Money | None = None
+    accounts: dict[BookName, Account] = Field(default_factory=dict)
     open_jobs: dict[str, Job] = Field(default_factory=dict)
     done_jobs: tuple[str, ...] = ()
     cancelled_jobs: tuple[str, ...] = ()
@@ -340,6 +426,15 @@ class Equipment(State):
         """Whether the id stands for a breakdown of this machine, open or repaired."""
         return self.has_repaired(breakdown_id) or (self.breakdown is not None and self.breakdown.id == breakdown_id)
 
+    def with_account(self, book: BookName, account: Account) -> "Equipment":
+        """The machine with another account in one book."""
+        return self.but(accounts=self.accounts | {book: account})
+
+    def with_posting(self, book: BookName, entry: Entry) -> "Equipment":
+        """The machine with one period posted in a book that it has."""
+        account = self.accounts.get(book)
+        return self.with_account(book, account.after(entry)).but(used=True) if account else self
+
     def has_done(self, job_id: str) -> bool:
         return _short(job_id) in self.done_jobs
 
@@ -359,7 +454,8 @@ def _short(job_id: str) -> str:
 def evolve(machine: Equipment, event: EquipmentEvent) -> Equipment:
     match event:
         case EquipmentCreated(name=name, serial_number=serial, category_id=kind, in_service_on=day):
-            return machine.but(name=name, serial_number=serial, category_id=kind, in_service_on=day, voided=False)
+            papers = {"in_service_on": day, "purchase_price": event.purchase_price}
+            return machine.but(name=name, serial_number=serial, category_id=kind, **papers, voided=False)
         case EquipmentVoided():
             return Equipment(voided=True)
         case EquipmentRenamed(name=name):
@@ -389,10 +485,22 @@ def evolve(machine: Equipment, event: EquipmentEvent) -> Equipment:
             return machine.but(assignee=assignee, expected_return=day, used=True)
         case EquipmentReturned():
             return machine.but(assignee=None, expected_return=None)
+        case DepreciationSet(book=book, terms=terms):
+            return machine.with_account(book, Account.of(terms))
+        case DepreciationRevised(book=book, terms=terms, value=value):
+            account = machine.accounts.get(book) or Account.of(terms)
+            return machine.with_account(book, account.revised(terms, Decimal(value)))
+        case DepreciationPosted(book=book):
+            return machine.with_posting(book, _entry(event))
         case EquipmentRetired(retired_date=day):
             return machine.but(retired_on=day)
         case _:
             assert_never(event)
+
+
+def _entry(event: DepreciationPosted) -> Entry:
+    amounts = map(Decimal, (event.amount, event.value, event.opening, event.units))
+    return Entry(number_of(event.period), *amounts)
 
 
 equipment = Decider(
@@ -422,7 +530,9 @@ class CreateEquipment(Command):
 
 
 @equipment.creates(MANAGERS)
-def create_equipment(machine: Equipment, cmd: CreateEquipment, context: Context) -> Iterator[EquipmentCreated]:
+def create_equipment(
+    machine: Equipment, cmd: CreateEquipment, context: Context
+) -> Iterator[EquipmentCreated | DepreciationSet]:
     if not context.exists(category, cmd.category_id):
         raise category_unknown(f"There is no category {cmd.category_id!r} in the company.")
     if context.read(category, cmd.category_id).archived:
@@ -432,7 +542,17 @@ def create_equipment(machine: Equipment, cmd: CreateEquipment, context: Context)
         raise serial_number_off_mask(f"Serial numbers of the company are written {mask}: 9 a digit, A a letter.")
     if cmd.purchased_on and cmd.in_service_on < cmd.purchased_on:
         raise service_before_purchase()
-    yield EquipmentCreated(**vars(cmd))
+    created = EquipmentCreated(**vars(cmd))
+    yield created
+    yield from _terms_by_policy(evolve(machine, created), cmd.equipment_id, context)
+
+
+def _terms_by_policy(machine: Equipment, equipment_id: str, context: Context) -> Iterator[DepreciationSet]:
+    """How the company's policy depreciates a new machine; nothing where it has no price or the policy cannot."""
+    for policy in context.read(company, context.company_id).books:
+        wish = SetDepreciation(equipment_id=equipment_id, book=policy.book)
+        with suppress(Rejected):
+            yield DepreciationSet(equipment_id=equipment_id, book=policy.book, terms=_terms(machine, wish, context))
 
 
 class VoidEquipment(Command):
@@ -815,11 +935,170 @@ def return_equipment(machine: Equipment, cmd: ReturnEquipment, context: Context)
     yield EquipmentReturned(**vars(cmd))
 
 
+class SetDepreciation(Command):
+    """Say how a machine is depreciated in a book; what is left out follows from its papers, category and policy."""
+
+    equipment_id: Id
+    book: BookName
+    plan: Plan | None = None
+    cost: Money | None = None
+    salvage: Money | None = None
+    available_on: Day | None = None
+
+
+@equipment.decides(MANAGERS)
+def set_depreciation(machine: Equipment, cmd: SetDepreciation, context: Context) -> Iterator[DepreciationSet]:
+    if machine.retired:
+        raise equipment_retired()
+    terms = _terms(machine, cmd, context)
+    account = machine.accounts.get(cmd.book)
+    if account and account.terms == terms:
+        return  # asked twice, set once
+    if account and account.posted:
+        raise depreciation_begun()
+    yield DepreciationSet(equipment_id=cmd.equipment_id, book=cmd.book, terms=terms)
+
+
+def _terms(machine: Equipment, cmd: SetDepreciation, context: Context) -> Terms:
+    """The command's terms, completed from the machine's papers, its category and the company's policy."""
+    kind = context.read(category, machine.category_id)
+    policy = context.read(company, context.company_id).policy_for(cmd.book)
+    cost = cmd.cost or machine.purchase_price
+    if cost is None:
+        raise cost_missing()
+    if cmd.plan:
+        plan = cmd.plan
+    elif policy:
+        plan = policy.plan.lasting(kind.life_months)
+    else:
+        raise plan_missing()
+    percent = kind.salvage_percent or (policy.salvage_percent if policy else "0")
+    salvage = cmd.salvage or share_of(cost, percent)
+    return _possible(vars(plan), cost=cost, salvage=salvage, available_on=cmd.available_on or machine.in_service_on)
+
+
+def _possible(plan: dict[str, Any], **more: Any) -> Terms:
+    try:
+        return Terms(**plan | more)
+    except ValidationError as fault:
+        raise terms_impossible(fault.errors()[0]["msg"].removeprefix("Value error, ").capitalize() + ".") from fault
+
+
+class ReviseDepreciation(Command):
+    """Change plan, salvage value or book value of a machine from its next period on; what is posted stays."""
+
+    equipment_id: Id
+    book: BookName
+    period: Month
+    reason: Reason
+    plan: Plan | None = None
+    salvage: Money | None = None
+    value: Money | None = None
+
+
+@equipment.decides(MANAGERS)
+def revise_depreciation(machine: Equipment, cmd: ReviseDepreciation, context: Context) -> Iterator[DepreciationRevised]:
+    account = _account(machine, cmd.book)
+    if account.posted is None:
+        raise depreciation_not_begun()
+    _check_next(account, cmd.period)
+    plan = vars(account.terms) | (vars(cmd.plan) if cmd.plan else {})
+    terms = _possible(plan | {"salvage": cmd.salvage or account.terms.salvage})
+    if terms.calendar != account.terms.calendar:
+        raise calendar_fixed()
+    value = _value(cmd.value, account, terms)
+    if following(account.revised(terms, value)) is None:
+        raise life_over()
+    if (terms, value) != (account.terms, account.value):
+        yield DepreciationRevised(
+            equipment_id=cmd.equipment_id,
+            book=cmd.book,
+            period=cmd.period,
+            terms=terms,
+            value=digits(value, terms.cost.currency),
+            reason=cmd.reason,
+        )
+
+
+def _value(wanted: Money | None, account: Account, terms: Terms) -> Decimal:
+    """The value that new terms count from: as it is, or another that they allow."""
+    if wanted and wanted.currency != terms.cost.currency:
+        raise terms_impossible("Cost and value must be in one currency.")
+    value = wanted.decimal if wanted else account.value
+    if value < terms.salvage.decimal:
+        raise terms_impossible("The value must not be below the salvage value.")
+    return value
+
+
+def _account(machine: Equipment, book: BookName) -> Account:
+    """The machine's account in a book; raises where it has none or is retired."""
+    if machine.retired:
+        raise equipment_retired()
+    account = machine.accounts.get(book)
+    if account is None:
+        raise depreciation_not_set()
+    return account
+
+
+def _check_next(account: Account, period: str) -> None:
+    expected = label(next_month(account))
+    if period != expected:
+        raise period_out_of_order(f"The next period of the book is {expected}.")
+
+
+class PostDepreciation(Command):
+    """Charge one period of one book, named by the month that it ends with."""
+
+    equipment_id: Id
+    book: BookName
+    period: Month
+    units: Digits | None = None
+
+
+@equipment.decides(MANAGERS, systems=("depreciation",))
+def post_depreciation(machine: Equipment, cmd: PostDepreciation, context: Context) -> Iterator[DepreciationPosted]:
+    known = machine.accounts.get(cmd.book)
+    if known and known.posted and cmd.period <= known.posted:
+        return  # asked twice, posted once
+    account = _account(machine, cmd.book)
+    entry = following(account, _units(account, cmd.units))
+    if entry is None:
+        raise depreciation_complete()
+    _check_next(account, cmd.period)
+    if context.today < last_day(entry.month):
+        raise period_not_over()
+    currency = account.terms.cost.currency
+    yield DepreciationPosted(
+        equipment_id=cmd.equipment_id,
+        book=cmd.book,
+        period=cmd.period,
+        currency=currency,
+        amount=digits(entry.amount, currency),
+        accumulated=digits(account.accumulated + entry.amount, currency),
+        value=digits(entry.value, currency),
+        opening=digits(entry.opening, currency),
+        units=cmd.units or "0",
+    )
+
+
+def _units(account: Account, units: str | None) -> Decimal:
+    """Units produced in the period; raises where the book counts them and none are named, or the other way."""
+    if units is None and account.terms.counts_units:
+        raise units_missing()
+    if units is not None and not account.terms.counts_units:
+        raise units_not_counted()
+    return Decimal(units or 0)
+
+
 class RetireEquipment(Command):
-    """Take a machine out of service for good, broken down or not; its open jobs are cancelled."""
+    """Take a machine out of service for good, broken down or not; open jobs are cancelled, and its books closed.
+
+    The proceeds of a sale are compared with its value in each book.
+    """
 
     equipment_id: Id
     reason: Reason
+    proceeds: Money | None = None
 
 
 @equipment.decides(MANAGERS)
@@ -835,4 +1114,16 @@ def retire_equipment(
     yield from _cancel_all(machine, cmd.equipment_id, cmd.reason)
     if machine.breakdown:
         yield BreakdownAbandoned(equipment_id=cmd.equipment_id, breakdown_id=machine.breakdown.id)
-    yield EquipmentRetired(**vars(cmd), retired_by=str(context.actor), retired_date=context.today)
+    yield EquipmentRetired(
+        **vars(cmd),
+        retired_by=str(context.actor),
+        retired_date=context.today,
+        disposals=tuple(_disposals(machine, cmd.proceeds, context.today)),
+    )
+
+
+def _disposals(machine: Equipment, proceeds: Money | None, day: date) -> Iterator[Disposal]:
+    for book, account in machine.accounts.items():
+        if proceeds and proceeds.currency != account.terms.cost.currency:
+            raise proceeds_in_other_currency()
+        yield disposal(book, account, day, proceeds.decimal if proceeds else Decimal(0))

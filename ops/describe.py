@@ -52,7 +52,7 @@ def commands() -> Rows:
         (
             kebab(rule.command.__name__),
             rule.permission,
-            ", ".join(sorted(rule.roles)) + ("operators" if rule.operators else ""),
+            ", ".join([*sorted(rule.roles), *(["operators"] if rule.operators else ()), *sorted(rule.systems)]),
             f"POST {path_of(rule)}",
             rule.type,
             rule.summary,

@@ -4,9 +4,13 @@ from datetime import date
 from typing import Any
 
 from domain.category import CategoryDefined
+from domain.charges import Method
 from domain.company import CategoryInterval, CompanyCreated, MaintenancePolicy, MaintenancePolicyUpdated
+from domain.depreciation import Account, BookName, Plan, Terms, following
 from domain.equipment import (
     Assignee,
+    DepreciationPosted,
+    DepreciationSet,
     EquipmentAssigned,
     EquipmentBrokeDown,
     EquipmentCreated,
@@ -14,7 +18,8 @@ from domain.equipment import (
     MaintenanceStarted,
 )
 from domain.maintenance import MaintenanceType
-from domain.model import Role
+from domain.model import Money, Role
+from domain.periods import label
 from domain.role import RoleDefined
 from domain.user import UserAddedToCompany
 
@@ -62,3 +67,46 @@ def policy(**terms: Any) -> MaintenancePolicyUpdated:
 
 def every(days: int, category_id: str = "excavators") -> tuple[CategoryInterval, ...]:
     return (CategoryInterval(category_id=category_id, days=days),)
+
+
+FINANCIAL, TAX = BookName.FINANCIAL, BookName.TAX
+
+
+def soles(amount: str) -> Money:
+    return Money(amount=amount, currency="PEN")
+
+
+def terms(**changes: Any) -> Terms:
+    """The excavator over ten years from March 2024: 120,000 soles down to 12,000, 900 a month."""
+    usual: dict[str, Any] = {"method": Method.STRAIGHT_LINE, "life_months": 120, "available_on": date(2024, 3, 1)}
+    return Terms(**usual | {"cost": soles("120000.00"), "salvage": soles("12000.00")} | changes)
+
+
+def plan(**changes: Any) -> Plan:
+    return Plan(**{name: getattr(terms(**changes), name) for name in Plan.model_fields})
+
+
+def depreciated(book: BookName = FINANCIAL, **changes: Any) -> DepreciationSet:
+    return DepreciationSet(equipment_id="ex-7", book=book, terms=terms(**changes))
+
+
+def postings(months: int, book: BookName = FINANCIAL, **changes: Any) -> list[DepreciationPosted]:
+    """The excavator's first periods in a book."""
+    account, found = Account.of(terms(**changes)), []
+    for _ in range(months):
+        entry = following(account)
+        assert entry is not None
+        account = account.after(entry)
+        found.append(
+            DepreciationPosted(
+                equipment_id="ex-7",
+                book=book,
+                period=label(entry.month),
+                currency="PEN",
+                amount=f"{entry.amount:.2f}",
+                accumulated=f"{account.accumulated:.2f}",
+                value=f"{entry.value:.2f}",
+                opening=f"{entry.opening:.2f}",
+            )
+        )
+    return found

@@ -5,14 +5,42 @@ from functools import cache
 from typing import Any
 
 from domain import HOMES, RULES
+from domain.charges import Method
 from domain.company import CompanySuspended
 from domain.decider import Rule
 from domain.model import Event
 from domain.user import UserDeactivated
-from tests.domain.acme import ACME, ADA, BROKEN, EXCAVATOR, LENT, OPERATOR, STOREKEEPER, every, policy, scheduled
+from tests.domain.acme import (
+    ACME,
+    ADA,
+    BROKEN,
+    EXCAVATOR,
+    LENT,
+    OPERATOR,
+    STOREKEEPER,
+    depreciated,
+    every,
+    policy,
+    postings,
+    scheduled,
+)
 from tests.domain.scenario import Answer, Story, given
 
 MONEY = {"amount": "120.50", "currency": "PEN"}
+PRICE = {"amount": "130000.00", "currency": "PEN"}
+PLAN = {
+    "method": "UNITS_OF_PRODUCTION",
+    "life_months": 120,
+    "convention": "FULL_MONTH",
+    "frequency": "MONTHLY",
+    "year_starts": 1,
+    "factor": "2",
+    "rate": "31.9",
+    "rate_places": 3,
+    "opening": "YEAR",
+    "percentages": ["60", "40"],
+    "total_units": "12000",
+}
 DONE = {
     "completed_by": "tess",
     "performed_at": "2026-11-22T10:00:00Z",
@@ -49,6 +77,10 @@ FULL: dict[str, dict[str, Any]] = {
             "intervals": [{"category_id": "excavators", "days": 90}],
         },
     },
+    "company.update-depreciation-policy": {
+        "company_id": "acme",
+        "books": [{"book": "FINANCIAL", "plan": PLAN, "salvage_percent": "10"}],
+    },
     "company.suspend": {"company_id": "acme", "reason": "unpaid"},
     "company.reactivate": {"company_id": "acme"},
     "user.add": {"user_id": "nina", "name": "Nina Soto", "email": "nina@acme.example", "roles": ["viewer"]},
@@ -58,7 +90,13 @@ FULL: dict[str, dict[str, Any]] = {
     "role.define": {"role": "driver", "permissions": ["equipment.move", "equipment.read"]},
     "role.change": {"role": "storekeeper", "permissions": ["equipment.move", "category.define"]},
     "role.remove": {"role": "storekeeper"},
-    "category.define": {"category_id": "cranes", "name": "Cranes", "maintenance_interval_days": 180},
+    "category.define": {
+        "category_id": "cranes",
+        "name": "Cranes",
+        "maintenance_interval_days": 180,
+        "life_months": 180,
+        "salvage_percent": "12.5",
+    },
     "category.rename": {"category_id": "excavators", "name": "Diggers"},
     "category.archive": {"category_id": "excavators"},
     "equipment.create": {
@@ -118,7 +156,30 @@ FULL: dict[str, dict[str, Any]] = {
         "expected_return": "2026-12-24",
     },
     "equipment.return": {"equipment_id": "ex-7", "notes": "clean"},
-    "equipment.retire": {"equipment_id": "ex-7", "reason": "worn out"},
+    "equipment.set-depreciation": {
+        "equipment_id": "ex-7",
+        "book": "FINANCIAL",
+        "plan": PLAN,
+        "cost": PRICE,
+        "salvage": MONEY,
+        "available_on": "2024-03-01",
+    },
+    "equipment.revise-depreciation": {
+        "equipment_id": "ex-7",
+        "book": "FINANCIAL",
+        "period": "2024-05",
+        "reason": "the engine was replaced",
+        "plan": PLAN,
+        "salvage": MONEY,
+        "value": PRICE,
+    },
+    "equipment.post-depreciation": {
+        "equipment_id": "ex-7",
+        "book": "FINANCIAL",
+        "period": "2024-03",
+        "units": "120.5",
+    },
+    "equipment.retire": {"equipment_id": "ex-7", "reason": "worn out", "proceeds": MONEY},
 }
 
 STORY = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled())
@@ -133,6 +194,11 @@ STORIES = {
     "equipment.retire": given(ACME, EXCAVATOR, scheduled(), BROKEN),
     "equipment.assign": given(ACME, EXCAVATOR),
     "equipment.return": given(ACME, EXCAVATOR, LENT),
+    "equipment.set-depreciation": given(ACME, EXCAVATOR),
+    "equipment.revise-depreciation": given(ACME, EXCAVATOR, depreciated(), postings(2)),
+    "equipment.post-depreciation": given(
+        ACME, EXCAVATOR, depreciated(method=Method.UNITS_OF_PRODUCTION, total_units="1000")
+    ),
     "company.reactivate": given(ACME, CompanySuspended(company_id="acme", reason="unpaid")),
 }
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from domain.charges import CHARGES, Age, Course, Method, charges, fixed_rate
-from domain.depreciation import Account, Entry, Frequency, Plan, Terms, ahead, following, schedule, value_on
+from domain.depreciation import Account, Entry, Frequency, Opening, Plan, Terms, ahead, following, schedule, value_on
 from domain.model import Money
 from domain.periods import Calendar, Convention, label, last_day, mid_quarter_applies, month_of, number_of
 
@@ -173,7 +173,7 @@ def test_mid_quarter_applies_where_more_than_two_fifths_came_in_the_last_quarter
 
 def test_a_yearly_opening_splits_the_year_s_charge_over_its_months() -> None:
     entries = list(
-        schedule(terms(Method.WRITTEN_DOWN_VALUE, "12000", "100", months=60, rate="20", yearly_opening=True))
+        schedule(terms(Method.WRITTEN_DOWN_VALUE, "12000", "100", months=60, rate="20", opening=Opening.YEAR))
     )
     assert amounts(entries[:24]) == ["200.00"] * 12 + ["160.00"] * 12
 
@@ -333,7 +333,7 @@ def any_terms(draw: st.DrawFn) -> Terms:
         factor=draw(st.sampled_from(["1", "1.5", "2", "9.99"])),
         rate=rate,
         rate_places=draw(st.none() | st.integers(2, 8)),
-        yearly_opening=draw(st.booleans()),
+        opening=draw(st.sampled_from(Opening)),
         percentages=draw(st.sampled_from([("50", "0", "30", "20"), ("0", "100"), ("100",), ("33.3", "66.7", "0")])),
         total_units=draw(st.sampled_from(["1", "100", "0.5", "120000"])),
         cost=Money(amount=f"{cost:f}", currency=currency),

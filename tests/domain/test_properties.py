@@ -17,9 +17,11 @@ from stdnum.util import get_cc_module
 
 from domain import BY_NAME, HOMES, RULES
 from domain.category import Category
+from domain.charges import Method
 from domain.company import Company, CompanyCreated, MaintenancePolicy
 from domain.currencies import MINOR_UNITS
 from domain.decider import Actor, Rejected
+from domain.depreciation import Account, BookName, BookPolicy
 from domain.engine import Book, Request, Versioned, decide, decode_aggregate, encode_aggregate
 from domain.equipment import Assignee, Breakdown, Equipment, Job, MeterReading, equipment
 from domain.maintenance import MaintenanceType, Meter
@@ -27,7 +29,20 @@ from domain.masks import DEFAULT_MASK
 from domain.model import Command, Day, Email, Id, Instant, Money, Name, Role, State, TaxId
 from domain.role import DefinedRole
 from domain.user import User
-from tests.domain.acme import ACME, EXCAVATOR, OPERATOR, every, policy, scheduled
+from tests.domain.acme import (
+    ACME,
+    EXCAVATOR,
+    FINANCIAL,
+    OPERATOR,
+    depreciated,
+    every,
+    plan,
+    policy,
+    postings,
+    scheduled,
+    soles,
+    terms,
+)
 from tests.domain.samples import FULL, about, rule
 from tests.domain.scenario import NOW, Answer, Story, given
 
@@ -55,6 +70,18 @@ policies = st.builds(
     types_for_managers=st.lists(some(MaintenanceType), unique=True).map(tuple),
     intervals=some([(), every(90)]),
 )
+accounts = st.builds(
+    Account,
+    terms=some([terms(), terms(method=Method.UNITS_OF_PRODUCTION, total_units="7")]),
+    value=st.decimals(0, 10**15, places=2),
+    base=st.decimals(0, 10**15, places=2),
+    opening=st.decimals(0, 10**15, places=2),
+    accumulated=st.decimals(0, 10**15, places=2),
+    used=st.decimals(0, 10**15, places=4),
+    posted=some([None, "2026-10"]),
+    since=some([None, "2026-09"]),
+    used_since=st.decimals(0, 10**15, places=4),
+)
 states: dict[str, st.SearchStrategy[State]] = {
     "company": st.builds(
         Company,
@@ -66,6 +93,7 @@ states: dict[str, st.SearchStrategy[State]] = {
         allow_negative_stock=st.booleans(),
         suspended=st.booleans(),
         policy=policies,
+        books=some([(), (BookPolicy(book=FINANCIAL, plan=plan()),)]),
     ),
     "user": st.builds(User, email=text, roles=st.lists(some(Role), unique=True).map(tuple), active=st.booleans()),
     "role": st.builds(DefinedRole, permissions=st.lists(text, max_size=4).map(tuple)),
@@ -73,6 +101,7 @@ states: dict[str, st.SearchStrategy[State]] = {
         Category,
         name=text,
         maintenance_interval_days=st.none() | st.integers(1, 3660),
+        life_months=st.none() | st.integers(1, 1200),
         archived=st.booleans(),
     ),
     "equipment": st.builds(
@@ -82,6 +111,8 @@ states: dict[str, st.SearchStrategy[State]] = {
         serial_number=text,
         category_id=ids,
         in_service_on=days,
+        purchase_price=some([None, soles("412000.00")]),
+        accounts=st.dictionaries(some(BookName), accounts),
         open_jobs=st.dictionaries(ids, jobs, max_size=4),
         done_jobs=st.lists(text, max_size=4).map(tuple),
         cancelled_jobs=st.lists(text, max_size=4).map(tuple),
@@ -113,7 +144,9 @@ def test_a_state_is_read_as_it_was_stored(name: str, data: st.DataObject, versio
 # --- any sequence of commands ---------------------------------------------------------------------------------------
 
 EX8 = EXCAVATOR.model_copy(update={"equipment_id": "ex-8", "serial_number": "EQ-2024-EX-000008"})
-START = given(ACME, EXCAVATOR, EX8, scheduled(), policy(intervals=every(30), maximum_open_jobs=3))
+START = given(
+    ACME, EXCAVATOR, EX8, scheduled(), depreciated(), postings(1), policy(intervals=every(30), maximum_open_jobs=3)
+)
 
 #: Commands about machines are the most frequent, suspensions rare; nobody opens a second company.
 WEIGHTS = {
@@ -123,8 +156,9 @@ WEIGHTS = {
     "category.archive": 1,
     "equipment.retire": 2,
     "role.define": 8,
+    "role.change": 8,
     "role.remove": 8,
-    "equipment.void": 2,
+    "equipment.void": 5,
 }
 KINDS = [
     rule for rule in RULES.values() for _ in range(WEIGHTS.get(rule.permission, 10 if rule.decider is equipment else 3))
@@ -162,6 +196,15 @@ def choices(dice: Random, today: datetime) -> dict[str, Any]:
         "role": ["driver", "driver", "clerk"],
         "permissions": [("equipment.move",), ("equipment.move", "role.define"), ("equipment.fly",)],
         "reason": ["worn out"],
+        "books": [(BookPolicy(book=FINANCIAL, plan=plan()),), ()],
+        "book": [FINANCIAL] * 3 + [BookName.TAX],
+        "plan": [None, plan(), plan(life_months=60), plan(life_months=2)],
+        "cost": [None, soles("90000")],
+        "salvage": [None, soles("1000.00"), soles("95000")],
+        "value": [None, soles("80000.00")],
+        "purchase_price": [None, soles("120000.00")],
+        "period": [f"2024-{month:02d}" for month in (3, 3, 4, 4, 4, 5)],
+        "proceeds": [None, soles("500.00")],
         "policy": [MaintenancePolicy(intervals=every(30)), MaintenancePolicy(maximum_open_jobs=3)],
     }
     return {name: dice.choice(values) for name, values in options.items()}

@@ -13,6 +13,7 @@ PURE = {"pydantic", "stdnum", "dateutil", "domain"}
 PURE_STDLIB = {
     "base64",
     "collections",
+    "contextlib",
     "dataclasses",
     "datetime",
     "decimal",

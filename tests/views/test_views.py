@@ -5,9 +5,12 @@ from sqlalchemy import Table
 
 from domain import EVENTS, HOMES
 from domain.category import CategoryArchived, CategoryRenamed
-from domain.company import CompanySettingsUpdated
+from domain.company import CompanySettingsUpdated, DepreciationPolicyUpdated
 from domain.equipment import (
     BreakdownAbandoned,
+    DepreciationPosted,
+    DepreciationRevised,
+    DepreciationSet,
     EquipmentBrokeDown,
     EquipmentCreated,
     EquipmentMoved,
@@ -36,6 +39,10 @@ UNSEEN: frozenset[type[Event]] = frozenset(
         CategoryArchived,
         CategoryRenamed,
         CompanySettingsUpdated,
+        DepreciationPolicyUpdated,
+        DepreciationPosted,
+        DepreciationRevised,
+        DepreciationSet,
         EquipmentBrokeDown,
         EquipmentMoved,
         EquipmentRepaired,

@@ -1,0 +1,362 @@
+"""The books of a machine: terms by policy or command, periods posted in order, revisions, and the end."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from domain.category import CategoryDefined
+from domain.charges import Method
+from domain.company import BookPolicies, DepreciationPolicyUpdated, UpdateDepreciationPolicy
+from domain.depreciation import (
+    BookName,
+    BookPolicy,
+    Disposal,
+    Frequency,
+    posting_id,
+)
+from domain.equipment import (
+    CreateEquipment,
+    DepreciationRevised,
+    DepreciationSet,
+    EquipmentCreated,
+    EquipmentRetired,
+    PostDepreciation,
+    RenameEquipment,
+    RetireEquipment,
+    ReviseDepreciation,
+    SetDepreciation,
+)
+from domain.model import Money
+from domain.periods import Convention
+from tests.domain.acme import (
+    ACME,
+    ADA,
+    EXCAVATOR,
+    FINANCIAL,
+    MAX,
+    OPERATOR,
+    TAX,
+    TESS,
+    TODAY,
+    depreciated,
+    plan,
+    policy,
+    postings,
+    soles,
+    terms,
+)
+from tests.domain.scenario import NOW, given
+
+DEPRECIATION = "system:depreciation"
+PRICED = EXCAVATOR.model_copy(update={"purchase_price": soles("120000.00")})
+RETIRED = EquipmentRetired(equipment_id="ex-7", reason="worn out", retired_by="user:max", retired_date=TODAY)
+BY_UNITS: dict[str, Any] = {"method": Method.UNITS_OF_PRODUCTION, "total_units": "1000"}
+
+
+def books(*policies: BookPolicy) -> DepreciationPolicyUpdated:
+    return DepreciationPolicyUpdated(company_id="acme", books=policies)
+
+
+def book(name: BookName = FINANCIAL, percent: str = "10", **changes: Any) -> BookPolicy:
+    return BookPolicy(book=name, plan=plan(**changes), salvage_percent=percent)
+
+
+def set_(name: BookName = FINANCIAL, **fields: Any) -> SetDepreciation:
+    return SetDepreciation(equipment_id="ex-7", book=name, **fields)
+
+
+def post(period: str = "2024-03", name: BookName = FINANCIAL, **fields: Any) -> PostDepreciation:
+    return PostDepreciation(equipment_id="ex-7", book=name, period=period, **fields)
+
+
+def revise(period: str = "2024-03", **fields: Any) -> ReviseDepreciation:
+    return ReviseDepreciation(equipment_id="ex-7", book=FINANCIAL, period=period, reason="new estimate", **fields)
+
+
+# --- the company's policy -------------------------------------------------------------------------------------------
+
+
+def test_an_admin_says_how_the_company_depreciates_and_a_repeat_adds_nothing() -> None:
+    both: BookPolicies = (book(), book(TAX, method=Method.DECLINING_THEN_STRAIGHT_LINE))
+    command = UpdateDepreciationPolicy(company_id="acme", books=both)
+    given(ACME).when(command).then(books(*both)).when(command).then_nothing()
+
+
+@pytest.mark.parametrize("actor", [MAX, TESS, OPERATOR])
+def test_nobody_else_says_so(actor: str) -> None:
+    given(ACME).when(UpdateDepreciationPolicy(company_id="acme", books=()), by=actor).then_rejected("forbidden")
+
+
+def test_a_policy_names_each_book_once() -> None:
+    entry = book().model_dump_json()
+    sent = f'{{"company_id": "acme", "books": [{entry}, {entry}]}}'.encode()
+    given(ACME).when_sent(UpdateDepreciationPolicy, sent, about="acme").then_rejected("invalid", "books")
+
+
+def create(**changes: Any) -> CreateEquipment:
+    return CreateEquipment(**{k: v for k, v in vars(PRICED).items() if k != "effective_at"} | changes)
+
+
+def test_a_machine_with_a_price_gets_the_terms_of_the_policy_when_it_is_registered() -> None:
+    tax = {"method": Method.DECLINING, "frequency": Frequency.YEARLY}
+    given(ACME, books(book(), book(TAX, **tax))).when(create()).then(PRICED, depreciated(), depreciated(TAX, **tax))
+
+
+def test_a_machine_without_a_price_or_with_one_that_the_policy_cannot_use_gets_none() -> None:
+    given(ACME, books(book())).when(create(purchase_price=None)).then(EXCAVATOR)
+    needs_salvage = book(percent="0", method=Method.WRITTEN_DOWN_VALUE, rate=None)
+    given(ACME, books(needs_salvage)).when(create()).then(PRICED)
+
+
+def test_life_and_salvage_value_of_the_category_go_before_those_of_the_policy() -> None:
+    cranes = CategoryDefined(category_id="cranes", name="Cranes", life_months=180, salvage_percent="33.3333")
+    crane = EquipmentCreated(**dict(PRICED) | {"category_id": "cranes"})
+    own = depreciated(life_months=180, salvage=soles("39999.96"))
+    given(ACME, cranes, books(book())).when(create(category_id="cranes")).then(crane, own)
+
+
+# --- terms of one machine -------------------------------------------------------------------------------------------
+
+
+def test_a_manager_sets_the_terms_of_a_machine_and_a_repeat_adds_nothing() -> None:
+    command = set_(plan=plan(), cost=soles("120000.00"), salvage=soles("12000.00"), available_on=date(2024, 3, 1))
+    story = given(ACME, EXCAVATOR).when(command, by=MAX).then(depreciated())
+    story.when(command).then_nothing()
+    story.and_then(postings(2)).when(command).then_nothing()
+
+
+def test_what_is_left_out_follows_from_papers_and_policy() -> None:
+    given(ACME, PRICED, books(book())).when(set_()).then(depreciated())
+    given(ACME, PRICED, books(book())).when(set_(cost=soles("200.00"))).then(
+        depreciated(cost=soles("200.00"), salvage=soles("20.00"))
+    )
+    given(ACME, PRICED).when(set_(plan=plan())).then(depreciated(salvage=soles("0.00")))
+
+
+def test_terms_can_be_replaced_until_a_period_is_posted() -> None:
+    story = given(ACME, PRICED, depreciated())
+    shorter = set_(plan=plan(life_months=60), salvage=soles("12000.00"))
+    story.when(shorter).then(depreciated(life_months=60))
+    story.and_then(postings(1)).when(shorter).then_rejected("depreciation-begun")
+
+
+def test_terms_need_a_plan_and_a_cost_and_a_machine_in_use() -> None:
+    given(ACME, PRICED).when(set_()).then_rejected("plan-missing")
+    given(ACME, EXCAVATOR, books(book())).when(set_()).then_rejected("cost-missing")
+    given(ACME, PRICED, RETIRED).when(set_(plan=plan())).then_rejected("equipment-retired")
+    given(ACME, PRICED).when(set_(plan=plan()), by=TESS).then_rejected("forbidden")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"salvage": soles("120000.01")},
+        {"salvage": Money(amount="1", currency="USD")},
+        {"plan": plan(method=Method.WRITTEN_DOWN_VALUE)},
+    ],
+)
+def test_terms_that_contradict_each_other_are_refused(wrong: dict[str, Any]) -> None:
+    given(ACME, PRICED).when(set_(**{"plan": plan()} | wrong)).then_rejected("terms-impossible")
+
+
+# --- periods posted -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("actor", [ADA, MAX, DEPRECIATION])
+def test_periods_are_posted_one_after_the_other_each_once(actor: str) -> None:
+    first, second = postings(2)
+    assert (first.amount, first.accumulated, first.value) == ("900.00", "900.00", "119100.00")
+    story = given(ACME, EXCAVATOR, depreciated()).when(post(), by=actor).then(first)
+    story = story.when(post(), by=actor).then_nothing().when(post("2024-04"), by=actor).then(second)
+    story.when(post("2024-03"), by=actor).then_nothing()
+
+
+@pytest.mark.parametrize("actor", [TESS, "system:importer", "key:tablet", OPERATOR])
+def test_nobody_else_posts(actor: str) -> None:
+    assert given(ACME, EXCAVATOR, depreciated()).when(post(), by=actor).code in ("forbidden", "actor-unknown")
+
+
+def test_the_agent_that_posts_sends_nothing_else() -> None:
+    rename = RenameEquipment(equipment_id="ex-7", name="Digger")
+    given(ACME, EXCAVATOR).when(rename, by=DEPRECIATION).then_rejected("actor-unknown")
+
+
+def test_a_period_that_is_not_the_next_one_is_refused() -> None:
+    story = given(ACME, EXCAVATOR, depreciated())
+    for period in ("2024-02", "2024-04", "2199-12"):
+        story.when(post(period)).then_rejected("period-out-of-order")
+
+
+def test_a_period_is_posted_on_its_last_day_at_the_earliest() -> None:
+    story = given(ACME, EXCAVATOR, depreciated(available_on=date(2026, 11, 1)))
+    last_day_in_lima = datetime(2026, 11, 30, 5, tzinfo=UTC)
+    story.when(post("2026-11"), at=last_day_in_lima - timedelta(seconds=1)).then_rejected("period-not-over")
+    assert story.when(post("2026-11"), at=last_day_in_lima).code is None
+
+
+def test_a_book_without_terms_has_no_periods() -> None:
+    story = given(ACME, EXCAVATOR, depreciated(TAX))
+    story.when(post()).then_rejected("depreciation-not-set")
+    story.when(revise()).then_rejected("depreciation-not-set")
+
+
+def test_the_last_period_takes_the_rest_and_nothing_follows() -> None:
+    short = {"life_months": 3, "cost": soles("100.00"), "salvage": soles("0.00")}
+    first, second, third = postings(3, **short)
+    assert [it.amount for it in (first, second, third)] == ["33.33", "33.33", "33.34"]
+    story = given(ACME, EXCAVATOR, depreciated(**short), first, second).when(post("2024-05")).then(third)
+    story.when(post("2024-06")).then_rejected("depreciation-complete")
+    story.when(post("2024-05")).then_nothing()
+
+
+def test_a_yearly_book_is_posted_by_the_month_that_its_year_ends_with() -> None:
+    yearly = {"frequency": Frequency.YEARLY}
+    (first,) = postings(1, TAX, **yearly)
+    assert (first.period, first.amount) == ("2024-12", "9000.00")
+    story = given(ACME, EXCAVATOR, depreciated(TAX, **yearly))
+    story.when(post("2024-03", TAX)).then_rejected("period-out-of-order")
+    story.when(post("2024-12", TAX)).then(first)
+
+
+def test_the_books_of_a_machine_are_posted_apart() -> None:
+    story = given(ACME, EXCAVATOR, depreciated(), depreciated(TAX, life_months=60), *postings(2))
+    (tax,) = postings(1, TAX, life_months=60)
+    story.when(post(name=TAX)).then(tax).when(post("2024-05")).then(postings(3)[-1])
+
+
+def test_a_machine_that_works_by_units_is_charged_for_those_of_the_period() -> None:
+    story = given(ACME, EXCAVATOR, depreciated(**BY_UNITS))
+    story.when(post()).then_rejected("units-missing")
+    posted = story.when(post(units="0"), by=DEPRECIATION)
+    assert [fact.event.model_dump()["amount"] for fact in posted.facts] == ["0.00"]
+    (fact,) = posted.story.when(post("2024-04", units="2.5")).facts
+    assert fact.event.model_dump(include={"amount", "value", "units"}) == {
+        **{"amount": "270.00", "value": "119730.00", "units": "2.5"},
+    }
+    given(ACME, EXCAVATOR, depreciated()).when(post(units="1")).then_rejected("units-not-counted")
+
+
+def test_a_retired_machine_is_not_posted_any_more_but_a_repeat_does_no_harm() -> None:
+    story = given(ACME, EXCAVATOR, depreciated(), postings(1), RETIRED)
+    story.when(post("2024-04")).then_rejected("equipment-retired")
+    story.when(post("2024-03")).then_nothing()
+    story.when(revise("2024-04")).then_rejected("equipment-retired")
+
+
+def test_the_id_of_a_posting_is_that_of_machine_book_and_period() -> None:
+    ids = {
+        posting_id("acme", machine, name, period)
+        for machine in ("ex-7", "ex-8")
+        for name in BookName
+        for period in ("2026-10", "2026-11")
+    }
+    assert len(ids) == 8
+    assert posting_id("acme", "ex-7", TAX, "2026-10") in ids
+
+
+# --- revised --------------------------------------------------------------------------------------------------------
+
+
+def revised(value: str, **changes: Any) -> DepreciationRevised:
+    """From November 2025 on."""
+    new = {"terms": terms(**changes), "value": value, "reason": "new estimate"}
+    return DepreciationRevised(equipment_id="ex-7", book=FINANCIAL, period="2025-11", **new)
+
+
+def test_a_longer_life_counts_from_the_next_period_and_a_repeat_adds_nothing() -> None:
+    story = given(ACME, EXCAVATOR, depreciated(), postings(20))
+    command = revise("2025-11", plan=plan(life_months=220))
+    story = story.when(command, by=MAX).then(revised("102000.00", life_months=220)).when(command).then_nothing()
+    (fact,) = story.when(post("2025-11")).facts
+    assert fact.event.model_dump()["amount"] == "450.00"
+    story.when(post("2025-10")).then_nothing()
+
+
+def test_another_value_or_salvage_value_is_charged_over_the_life_that_is_left() -> None:
+    story = given(ACME, EXCAVATOR, depreciated(), postings(20))
+    dearer = story.when(revise("2025-11", value=soles("112000.00"))).then(revised("112000.00"))
+    assert dearer.when(post("2025-11")).facts[0].event.model_dump()["amount"] == "1000.00"
+    scrap = {"salvage": soles("2000.00")}
+    cheaper = story.when(revise("2025-11", **scrap)).then(revised("102000.00", **scrap))
+    assert cheaper.when(post("2025-11")).facts[0].event.model_dump()["amount"] == "1000.00"
+
+
+def test_a_revision_names_the_period_that_it_begins_with() -> None:
+    story = given(ACME, EXCAVATOR, depreciated(), postings(2))
+    for period in ("2024-03", "2024-04", "2024-06"):
+        story.when(revise(period, value=soles("50000.00"))).then_rejected("period-out-of-order")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"plan": plan(convention=Convention.DAILY)}, "calendar-fixed"),
+        ({"plan": plan(frequency=Frequency.YEARLY)}, "calendar-fixed"),
+        ({"plan": plan(life_months=2)}, "life-over"),
+        ({"value": Money(amount="1", currency="USD")}, "terms-impossible"),
+        ({"value": soles("11999.99")}, "terms-impossible"),
+        ({"salvage": soles("119000.00")}, "terms-impossible"),
+        ({"salvage": soles("0"), "plan": plan(method=Method.WRITTEN_DOWN_VALUE)}, "terms-impossible"),
+    ],
+)
+def test_a_revision_that_cannot_be_is_refused(change: dict[str, Any], code: str) -> None:
+    story = given(ACME, EXCAVATOR, depreciated(), postings(2))
+    assert story.when(revise("2024-05", **change)).code == code
+
+
+def test_these_refusals_of_a_revision_have_their_codes() -> None:
+    story = given(ACME, EXCAVATOR, depreciated(), postings(2))
+    story.when(revise("2024-05", plan=plan(year_starts=7))).then_rejected("calendar-fixed")
+    story.when(revise("2024-05", plan=plan(life_months=1))).then_rejected("life-over")
+
+
+def test_what_has_not_begun_is_set_and_not_revised() -> None:
+    given(ACME, EXCAVATOR, depreciated()).when(revise()).then_rejected("depreciation-not-begun")
+
+
+def test_only_managers_revise() -> None:
+    given(ACME, EXCAVATOR, depreciated()).when(revise(), by=TESS).then_rejected("forbidden")
+
+
+# --- the end --------------------------------------------------------------------------------------------------------
+
+
+def retired(*disposals: Disposal, proceeds: Money | None = None) -> EquipmentRetired:
+    return RETIRED.model_copy(update={"proceeds": proceeds, "disposals": disposals})
+
+
+def test_a_machine_that_is_sold_is_depreciated_to_the_day_and_its_gain_is_told_for_each_book() -> None:
+    story = given(ACME, EXCAVATOR, depreciated(), depreciated(TAX, life_months=30), postings(2))
+    sold = RetireEquipment(equipment_id="ex-7", reason="worn out", proceeds=soles("100000.00"))
+    financial = Disposal(book=FINANCIAL, currency="PEN", depreciation="27900.00", value="90300.00", gain="9700.00")
+    tax = Disposal(book=TAX, currency="PEN", depreciation="108000.00", value="12000.00", gain="88000.00")
+    story.when(sold, by=MAX).then(retired(financial, tax, proceeds=soles("100000.00")))
+
+
+def test_a_machine_that_is_scrapped_loses_the_value_that_it_had() -> None:
+    story = given(ACME, EXCAVATOR, depreciated(available_on=date(2026, 11, 20)))
+    lost = Disposal(book=FINANCIAL, currency="PEN", depreciation="0.00", value="120000.00", gain="-120000.00")
+    story.when(RetireEquipment(equipment_id="ex-7", reason="worn out"), by=MAX).then(retired(lost))
+
+
+def test_proceeds_are_in_the_currency_of_the_books() -> None:
+    sold = RetireEquipment(equipment_id="ex-7", reason="worn out", proceeds=Money(amount="1", currency="USD"))
+    given(ACME, EXCAVATOR, depreciated()).when(sold, by=MAX).then_rejected("proceeds-in-other-currency")
+    given(ACME, EXCAVATOR).when(sold, by=MAX).then(retired(proceeds=sold.proceeds))
+
+
+def test_decades_of_months_that_nobody_posted_are_one_charge_at_the_end() -> None:
+    long = depreciated(available_on=date(1950, 1, 1), life_months=1200)
+    (fact,) = given(ACME, EXCAVATOR, long).when(RetireEquipment(equipment_id="ex-7", reason="old"), at=NOW).facts
+    assert isinstance(fact.event, EquipmentRetired)
+    (closed,) = fact.event.disposals
+    assert Decimal(closed.depreciation) == (Decimal(108000) / 1200 * (76 * 12 + 11)).quantize(Decimal("0.01"))
+
+
+def test_a_machine_keeps_terms_that_it_got_before_the_policy_changed() -> None:
+    story = given(ACME, books(book())).when(create()).then(PRICED, depreciated())
+    later = story.and_then([books(book(life_months=60)), policy(minimum_notice_days=1)])
+    later.when(post()).then(postings(1)[0])
+    later.when(set_()).then(DepreciationSet(equipment_id="ex-7", book=FINANCIAL, terms=terms(life_months=60)))
