@@ -28,9 +28,9 @@ REROUTED = "bitcorp-rerouted"
 LONGEST_ATTRIBUTE = 200
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SUBJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-#: Attributes that go on into outcomes, events and logs.
+#: Attributes of a command that go on into outcomes, events and logs.
 REQUIRED = ("id", "source", "type", "subject", "actor")
-CARRIED = (*REQUIRED, "correlationid", "causationid", "traceparent")
+OPTIONAL = ("correlationid", "causationid", "traceparent")
 COMPANY_ID: TypeAdapter[str] = TypeAdapter(CompanyId)
 
 
@@ -91,35 +91,46 @@ def write_command(command: CommandMessage) -> tuple[bytes, bytes, Headers]:
 
 def read_command(record: Record) -> CommandMessage:
     """Raises Malformed where the record is no command at all; its data is not judged here."""
-    found = cloudevents.read(record)
-    need = found.attributes.get
-    for name in REQUIRED:
-        if not need(name):
-            raise Malformed(f"header ce_{name} is missing")
-    for name in CARRIED:
-        text = need(name)
-        if text is not None and not _plain(text):
-            raise Malformed(f"header ce_{name} must be at most 200 printable ASCII characters")
-    aggregate, _, aggregate_id = found.attributes["subject"].partition("/")
+    attributes, data = cloudevents.read(record)
+    given = attributes.get
+    id_, source, type_, subject, actor = [_required(name, given(name)) for name in REQUIRED]
+    correlation_id, causation_id, traceparent = [_optional(name, given(name)) for name in OPTIONAL]
+    aggregate, _, aggregate_id = subject.partition("/")
     if not SUBJECT_ID.fullmatch(aggregate_id):
         raise Malformed("ce_subject must be <aggregate>/<id>")
     return CommandMessage(
-        id=_uuid(found.attributes["id"]),
-        type=found.attributes["type"],
+        id=_uuid(id_),
+        type=type_,
         company_id=read_key(record.key),
         aggregate=aggregate,
         aggregate_id=aggregate_id,
-        actor=_actor(found.attributes["actor"]),
-        data=found.data,
-        source=found.attributes["source"],
-        expected_version=_version(need("expectedversion")),
-        correlation_id=need("correlationid"),
-        causation_id=need("causationid"),
-        traceparent=need("traceparent"),
+        actor=_actor(actor),
+        data=data,
+        source=source,
+        expected_version=_version(given("expectedversion")),
+        correlation_id=correlation_id,
+        causation_id=causation_id,
+        traceparent=traceparent,
     )
 
 
-def _plain(text: str) -> bool:
+def _required(name: str, text: str | None) -> str:
+    if not text:
+        raise Malformed(f"header ce_{name} is missing")
+    return _plain(name, text)
+
+
+def _optional(name: str, text: str | None) -> str | None:
+    return None if text is None else _plain(name, text)
+
+
+def _plain(name: str, text: str) -> str:
+    if not _is_plain(text):
+        raise Malformed(f"header ce_{name} must be at most 200 printable ASCII characters")
+    return text
+
+
+def _is_plain(text: str) -> bool:
     return 0 < len(text) <= LONGEST_ATTRIBUTE and text.isascii() and text.isprintable()
 
 
@@ -158,7 +169,7 @@ def _readable(record: Record) -> dict[str, str]:
             for name, value in record.headers
             if name.lower().startswith(cloudevents.PREFIX)
         ]
-    return {name: value for name, value in reversed(pairs) if _plain(value)}
+    return {name: value for name, value in reversed(pairs) if _is_plain(value)}
 
 
 def _actor_or_unknown(text: str) -> Actor:

@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 from agents.decide import INBOX_FULL
 from agents.faust_app import EXIT_MISCONFIGURED
 from ops.embedded import Stack
+from tests.agents.load import Load
 from tests.agents.orders import (
     company_on,
     create_company,
@@ -357,43 +357,13 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_decided(
 # -- workers that die ------------------------------------------------------------------------------------------------
 
 
-class Load:
-    """Commands of a story at a steady rate, beside the test, until it says enough."""
-
-    def __init__(self, sender: Upstream, seed: int, rate: float = 300) -> None:
-        settings = sender.settings
-        self._records = story(Random(seed), 10**9, settings.prefix, settings.partitions)
-        self._more = True
-        self.sent = 0
-        self._sender, self._rate = sender, rate
-        self._thread = Thread(target=self._send, daemon=True)
-        self._thread.start()
-
-    def _send(self) -> None:
-        self._sender.send(self._paced(), self._rate)
-
-    def _paced(self) -> Iterator[Record]:
-        while self._more:
-            self.sent += 1
-            yield next(self._records)
-
-    def beyond(self, commands: int) -> None:
-        """Wait until so many more commands have been sent."""
-        goal = self.sent + commands
-        until(lambda: self.sent >= goal, what=f"{goal} commands sent")
-
-    def enough(self) -> None:
-        self._more = False
-        self._thread.join()
-
-
-def kill_rounds(workers: Workers, sender: Upstream, rounds: int) -> None:
-    chance = random.Random(rounds)
+def test_killing_workers_under_load_loses_and_doubles_nothing(workers: Workers, sender: Upstream) -> None:
+    chance = random.Random(3)
     pair = [workers.start(), workers.start()]
-    load = Load(sender, seed=rounds)
+    load = Load(sender, seed=3)
     for worker in pair:
         worker.until_serving()
-    for _ in range(rounds):
+    for _ in range(3):
         load.beyond(chance.randint(100, 900))
         victim = chance.randrange(2)
         pair[victim].kill()
@@ -402,15 +372,6 @@ def kill_rounds(workers: Workers, sender: Upstream, rounds: int) -> None:
     load.enough()
     sender.until_all_decided()
     assert sender.violations() == []
-
-
-def test_killing_workers_under_load_loses_and_doubles_nothing(workers: Workers, sender: Upstream) -> None:
-    kill_rounds(workers, sender, 3)
-
-
-@pytest.mark.slow
-def test_ten_rounds_of_killing_lose_and_double_nothing(workers: Workers, sender: Upstream) -> None:
-    kill_rounds(workers, sender, 10)
 
 
 def test_a_worker_that_was_paused_beyond_its_session_leaves_by_itself(workers: Workers, sender: Upstream) -> None:
