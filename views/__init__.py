@@ -5,21 +5,27 @@ from typing import Any
 
 from views.categories import CATEGORIES, categories
 from views.companies import COMPANIES, companies
+from views.downtime import DOWNTIME, downtime
 from views.equipment import EQUIPMENT, equipment
 from views.history import EQUIPMENT_HISTORY, history
 from views.maintenance import MAINTENANCE_JOBS, maintenance
+from views.meters import METER_READINGS, meters
 from views.outcomes import OUTCOMES, outcomes
 from views.resource import Resource
+from views.roles import ROLES, roles
 from views.users import USERS, users
 from views.view import Group, View
 
 RESOURCES: tuple[Resource[Any], ...] = (
     COMPANIES,
     USERS,
+    ROLES,
     CATEGORIES,
     EQUIPMENT,
     EQUIPMENT_HISTORY,
     MAINTENANCE_JOBS,
+    DOWNTIME,
+    METER_READINGS,
     OUTCOMES,
 )
 
@@ -31,8 +37,8 @@ GROUPS: dict[str, Group] = {
         Group(
             "fleet",
             "events",
-            "Companies, users, categories, machines and their jobs as they stand.",
-            (companies, users, categories, maintenance, equipment),
+            "Companies, users, roles, categories, machines with their jobs, downtime and meters as they stand.",
+            (companies, users, roles, categories, maintenance, downtime, meters, equipment),
         ),
         Group("history", "events", "Every event of every thing.", (history,)),
         Group("outcomes", "outcomes", "The first answer to each command.", (outcomes,), keeps=timedelta(days=30)),

@@ -4,24 +4,27 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
-from sqlalchemy import Column, Table, Text, select
+from sqlalchemy import Boolean, Column, Table, Text, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import RowMapping
 
 from domain.company import (
     CompanyCreated,
     CompanyReactivated,
+    CompanySettingsUpdated,
     CompanySuspended,
     MaintenancePolicy,
     MaintenancePolicyUpdated,
+    settings_of,
 )
+from domain.masks import DEFAULT_MASK
 from domain.model import CompanyId, TaxId
 from domain.record import Recorded
 from views.items import Version
 from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
 from views.tables import METADATA, key, moment, revision
 from views.view import Change, View
-from views.writing import inserting, updating
+from views.writing import given, inserting, updating
 
 table = Table(
     "companies",
@@ -32,6 +35,8 @@ table = Table(
     Column("currency", Text, nullable=False),
     Column("tax_country", Text),
     Column("tax_number", Text),
+    Column("serial_mask", Text, nullable=False),
+    Column("allow_negative_stock", Boolean, nullable=False),
     Column("policy", JSONB, nullable=False),
     moment("suspended_at", optional=True),
     Column("suspension_reason", Text),
@@ -41,7 +46,10 @@ table = Table(
 
 companies = View("companies", table)
 
-CREATED = inserting(table)
+CHANGEABLE = ("name", "time_zone", "currency", "tax_country", "tax_number", "serial_mask", "allow_negative_stock")
+
+CREATED = inserting(table, serial_mask=DEFAULT_MASK, allow_negative_stock=False)
+SETTINGS = updating(table, **{name: func.coalesce(given(table.c[name]), table.c[name]) for name in CHANGEABLE})
 POLICY = updating(table, "policy")
 SUSPENSION = updating(table, "suspended_at", "suspension_reason")
 
@@ -53,11 +61,20 @@ def created(event: CompanyCreated, fact: Recorded) -> Change:
         name=event.name,
         time_zone=event.time_zone,
         currency=event.currency,
-        tax_country=event.tax_id.country if event.tax_id else None,
-        tax_number=event.tax_id.number if event.tax_id else None,
+        **_tax_id(event.tax_id),
         policy=MaintenancePolicy().model_dump_json(),
         created_at=fact.recorded_at,
     )
+
+
+def _tax_id(number: TaxId | None) -> dict[str, str | None]:
+    return {"tax_country": number.country if number else None, "tax_number": number.number if number else None}
+
+
+@companies.on
+def settings_updated(event: CompanySettingsUpdated, fact: Recorded) -> Change:
+    """Settings that the event leaves open stay as they are."""
+    return SETTINGS(fact, **settings_of(event) | _tax_id(event.tax_id))
 
 
 @companies.on
@@ -83,6 +100,10 @@ class CompanyItem(ItemModel):
     time_zone: Annotated[str, Field(description="IANA time zone of its dates", examples=["America/Lima"])]
     currency: Annotated[str, Field(description="ISO 4217 code", examples=["PEN"])]
     tax_id: Annotated[TaxId | None, Field(description="Tax number")] = None
+    serial_mask: Annotated[
+        str, Field(description="How asset tags are written: 9 a digit, A a letter", examples=[DEFAULT_MASK])
+    ]
+    allow_negative_stock: Annotated[bool, Field(description="Whether parts may be issued that the books do not have")]
     maintenance_policy: Annotated[MaintenancePolicy, Field(description="What it asks of maintenance")]
     suspended_at: Annotated[datetime | None, Field(description="Since when it takes no commands")] = None
     suspension_reason: Annotated[str | None, Field(description="Why it takes none")] = None

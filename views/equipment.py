@@ -25,15 +25,22 @@ from sqlalchemy import (
 from sqlalchemy.engine import RowMapping
 
 from domain.equipment import (
+    BreakdownAbandoned,
     EquipmentAssigned,
+    EquipmentBrokeDown,
     EquipmentCreated,
+    EquipmentMoved,
     EquipmentRenamed,
+    EquipmentRepaired,
     EquipmentRetired,
     EquipmentReturned,
+    EquipmentVoided,
     MaintenanceCancelled,
     MaintenanceCompleted,
+    MaintenanceRescheduled,
     MaintenanceScheduled,
     MaintenanceStarted,
+    MeterReadingRecorded,
     Status,
 )
 from domain.model import Day, Id, Instant, SerialNumber
@@ -48,12 +55,12 @@ from views.resource import Filter, ItemModel, LineOfText, Resource, Search, Sort
 from views.tables import METADATA, id_of, key, moment, revision
 from views.users import table as users
 from views.view import Change, View
-from views.writing import inserting, updating
+from views.writing import deleting, inserting, updating
 
 #: The one place where a machine's shown status is derived; its order is that of `domain.equipment.Equipment.status`.
 STATUS = """CASE
     WHEN retired_on IS NOT NULL THEN 'RETIRED'
-    WHEN in_maintenance THEN 'IN_MAINTENANCE'
+    WHEN in_maintenance OR broken_down_since IS NOT NULL THEN 'IN_MAINTENANCE'
     WHEN next_due_on IS NOT NULL THEN 'MAINTENANCE_SCHEDULED'
     ELSE 'ACTIVE'
 END"""
@@ -73,12 +80,14 @@ table = Table(
     Column("in_service_on", Date, nullable=False),
     Column("purchase_price", Numeric(19, 4)),
     Column("purchase_currency", Text),
+    id_of("place", optional=True),
     Column("assignee_kind", Text),
     id_of("assignee_id", optional=True),
     moment("assigned_at", optional=True),
     Column("expected_return_on", Date),
     Column("next_due_on", Date),
     Column("in_maintenance", Boolean, nullable=False),
+    moment("broken_down_since", optional=True),
     Column("last_maintained_on", Date),
     Column("retired_on", Date),
     Column("retired_by", Text),
@@ -103,6 +112,14 @@ for name, *lead in (
 ):
     Index(f"equipment_by_{name}", table.c.company_id, *lead, table.c.equipment_id)
 Index(
+    "equipment_by_place",
+    table.c.company_id,
+    table.c.place,
+    table.c.name,
+    table.c.equipment_id,
+    postgresql_where=table.c.place.is_not(None),
+)
+Index(
     "equipment_by_assignee",
     table.c.company_id,
     table.c.assignee_id,
@@ -117,7 +134,11 @@ equipment = View("equipment", table)
 _of_machine = and_(jobs.c.company_id == table.c.company_id, jobs.c.equipment_id == table.c.equipment_id)
 
 CREATED = inserting(table, in_maintenance=False)
+VOIDED = deleting(table, "equipment_id")
+SEEN = updating(table)
 RENAMED = updating(table, "name")
+MOVED = updating(table, "place")
+BREAKDOWN = updating(table, "broken_down_since")
 ASSIGNED = updating(table, "assignee_kind", "assignee_id", "assigned_at", "expected_return_on")
 RETIRED = updating(table, "retired_on", "retired_by", "retirement_reason")
 JOBS_CHANGED = updating(
@@ -135,13 +156,45 @@ def created(event: EquipmentCreated, fact: Recorded) -> Change:
 
 
 @equipment.on
+def voided(event: EquipmentVoided, fact: Recorded) -> Change:
+    return VOIDED(fact, equipment_id=event.equipment_id)
+
+
+@equipment.on
 def renamed(event: EquipmentRenamed, fact: Recorded) -> Change:
     return RENAMED(fact, equipment_id=event.equipment_id, name=event.name)
 
 
 @equipment.on
+def seen(event: MeterReadingRecorded, fact: Recorded) -> Change:
+    """Nothing of the row but its version, which senders of commands name as the one that they saw."""
+    return SEEN(fact, equipment_id=event.equipment_id)
+
+
+@equipment.on
+def moved(event: EquipmentMoved, fact: Recorded) -> Change:
+    return MOVED(fact, equipment_id=event.equipment_id, place=event.place)
+
+
+@equipment.on
+def broke_down(event: EquipmentBrokeDown, fact: Recorded) -> Change:
+    since = event.effective_at or fact.recorded_at
+    return BREAKDOWN(fact, equipment_id=event.equipment_id, broken_down_since=since)
+
+
+@equipment.on
+def repaired(event: EquipmentRepaired | BreakdownAbandoned, fact: Recorded) -> Change:
+    return BREAKDOWN(fact, equipment_id=event.equipment_id)
+
+
+@equipment.on
 def jobs_changed(
-    event: MaintenanceScheduled | MaintenanceStarted | MaintenanceCompleted | MaintenanceCancelled, fact: Recorded
+    event: MaintenanceScheduled
+    | MaintenanceRescheduled
+    | MaintenanceStarted
+    | MaintenanceCompleted
+    | MaintenanceCancelled,
+    fact: Recorded,
 ) -> Change:
     """Look at the machine's jobs again; their own view has already changed."""
     return JOBS_CHANGED(fact, equipment_id=event.equipment_id)
@@ -199,7 +252,7 @@ class EquipmentItem(ItemModel):
     equipment_id: Annotated[str, Field(description="Id of the machine", examples=["EX-7"])]
     name: Annotated[str, Field(description="Its name", examples=["Komatsu PC210 No. 7"])]
     serial_number: Annotated[str, Field(description="Asset tag, unique in the company", examples=["EQ-2024-EX-000007"])]
-    status: Annotated[Status, Field(description="Derived from retirement and maintenance jobs", examples=["ACTIVE"])]
+    status: Annotated[Status, Field(description="Derived from retirement, breakdown and jobs", examples=["ACTIVE"])]
     category: Annotated[Named, Field(description="Kind of equipment")]
     company: Annotated[Named, Field(description="Owner")]
     manufacturer: Annotated[str | None, Field(description="Maker", examples=["Komatsu"])] = None
@@ -208,7 +261,9 @@ class EquipmentItem(ItemModel):
     purchased_on: Annotated[date | None, Field(description="Day of purchase", examples=["2024-02-01"])] = None
     in_service_on: Annotated[date, Field(description="First day in service", examples=["2024-02-12"])]
     purchase_price: Annotated[Price | None, Field(description="Price paid")] = None
+    place: Annotated[str | None, Field(description="Where it stands", examples=["north-yard"])] = None
     assignee: Annotated[AssigneeItem | None, Field(description="Who or what has it; null: nobody")] = None
+    broken_down_since: Annotated[datetime | None, Field(description="Since when it has lost its function")] = None
     next_due_on: Annotated[date | None, Field(description="Day of the earliest open job")] = None
     last_maintained_on: Annotated[date | None, Field(description="Day of the latest work done")] = None
     retirement: Annotated[Retirement | None, Field(description="Null while in service")] = None
@@ -227,6 +282,8 @@ SHOWN_AS_THEY_ARE = (
     "manufacturer_serial",
     "purchased_on",
     "in_service_on",
+    "place",
+    "broken_down_since",
     "next_due_on",
     "last_maintained_on",
     "created_at",
@@ -320,6 +377,7 @@ EQUIPMENT = Resource(
     filters={
         "status": Filter(table.c.status, Status, "Machines in this status"),
         "category_id": Filter(table.c.category_id, Id, "Machines of this category"),
+        "place": Filter(table.c.place, Id, "Machines that stand at this place"),
         "assignee_id": Filter(table.c.assignee_id, Id, "Machines that this user or place has"),
         "assignee_kind": Filter(
             table.c.assignee_kind, Literal["user", "place"], "Machines that users, or places, have"

@@ -10,7 +10,14 @@ from sqlalchemy import Column, Date, Index, Integer, Numeric, Table, Text, and_,
 from sqlalchemy import table as named_table
 from sqlalchemy.engine import RowMapping
 
-from domain.equipment import MaintenanceCancelled, MaintenanceCompleted, MaintenanceScheduled, MaintenanceStarted
+from domain.equipment import (
+    EquipmentVoided,
+    MaintenanceCancelled,
+    MaintenanceCompleted,
+    MaintenanceRescheduled,
+    MaintenanceScheduled,
+    MaintenanceStarted,
+)
 from domain.maintenance import MaintenanceType
 from domain.model import Day, Id, Instant
 from domain.record import Recorded
@@ -19,7 +26,7 @@ from views.resource import Filter, ItemModel, Resource, Sort
 from views.tables import METADATA, SCHEMA, id_of, key, moment, revision
 from views.users import table as users
 from views.view import Change, View
-from views.writing import inserting, replacing, updating
+from views.writing import deleting, inserting, replacing, updating
 
 
 class JobState(StrEnum):
@@ -79,9 +86,11 @@ COMPLETION = (
     "completion_notes",
 )
 SCHEDULED = inserting(table, state=JobState.OPEN.value)
+RESCHEDULED = updating(table, "scheduled_on")
 STARTED = updating(table, "state", "started_at")
 COMPLETED = replacing(table, *COMPLETION)
 CANCELLED = updating(table, "state", "cancelled_at", "cancellation_reason")
+VOIDED = deleting(table, "equipment_id")
 
 
 @maintenance.on
@@ -95,6 +104,17 @@ def scheduled(event: MaintenanceScheduled, fact: Recorded) -> Change:
         technician_id=event.technician_id,
         notes=event.notes,
     )
+
+
+@maintenance.on
+def rescheduled(event: MaintenanceRescheduled, fact: Recorded) -> Change:
+    return RESCHEDULED(fact, equipment_id=event.equipment_id, job_id=event.job_id, scheduled_on=event.scheduled_date)
+
+
+@maintenance.on
+def voided(event: EquipmentVoided, fact: Recorded) -> Change:
+    """The machine's id may be given to another machine, which has jobs of its own."""
+    return VOIDED(fact, equipment_id=event.equipment_id)
 
 
 @maintenance.on
@@ -221,10 +241,11 @@ MAINTENANCE_JOBS = Resource(
     make=item,
     filters={
         "state": Filter(table.c.state, JobState, "Jobs in this state"),
+        "open": Filter(IS_OPEN, bool, "Jobs that are, or are not, still to be finished: a technician's work list"),
         "equipment_id": Filter(table.c.equipment_id, Id, "Jobs of this machine"),
         "technician_id": Filter(table.c.technician_id, Id, "Jobs that this user shall do"),
         "maintenance_type": Filter(table.c.maintenance_type, MaintenanceType, "Jobs of this kind"),
-        "from": Filter(DAY, Day, "Jobs on or after this day", operator.ge),
+        "from": Filter(DAY, Day, "Jobs on or after this day: with `until`, a page of the calendar", operator.ge),
         "until": Filter(DAY, Day, "Jobs on or before this day", operator.le),
     },
     sorts={

@@ -8,14 +8,14 @@ from sqlalchemy import Boolean, Column, Index, Table, Text, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import RowMapping
 
-from domain.model import Email, Id, Role
+from domain.model import Email, Id, RoleName
 from domain.record import Recorded
-from domain.user import UserAddedToCompany
+from domain.user import UserAddedToCompany, UserDeactivated, UserReactivated, UserRolesChanged
 from views.items import Version
 from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
 from views.tables import METADATA, key, moment, revision
 from views.view import Change, View
-from views.writing import inserting
+from views.writing import inserting, updating
 
 table = Table(
     "users",
@@ -26,6 +26,8 @@ table = Table(
     Column("email", Text(collation="C"), nullable=False),
     Column("roles", ARRAY(Text), nullable=False),
     Column("active", Boolean, nullable=False),
+    moment("deactivated_at", optional=True),
+    Column("deactivation_reason", Text),
     moment("created_at"),
     *revision(),
 )
@@ -34,6 +36,8 @@ Index("users_by_name", table.c.company_id, table.c.name, table.c.user_id)
 users = View("users", table)
 
 ADDED = inserting(table, active=True)
+ROLES_CHANGED = updating(table, "roles")
+ACTIVITY = updating(table, "active", "deactivated_at", "deactivation_reason")
 
 
 @users.on
@@ -48,14 +52,40 @@ def added(event: UserAddedToCompany, fact: Recorded) -> Change:
     )
 
 
+@users.on
+def roles_changed(event: UserRolesChanged, fact: Recorded) -> Change:
+    return ROLES_CHANGED(fact, user_id=event.user_id, roles=[str(role) for role in event.roles])
+
+
+@users.on
+def deactivated(event: UserDeactivated, fact: Recorded) -> Change:
+    return ACTIVITY(
+        fact,
+        user_id=event.user_id,
+        active=False,
+        deactivated_at=event.effective_at or fact.recorded_at,
+        deactivation_reason=event.reason,
+    )
+
+
+@users.on
+def reactivated(event: UserReactivated, fact: Recorded) -> Change:
+    return ACTIVITY(fact, user_id=event.user_id, active=True)
+
+
 class UserItem(ItemModel):
     """A person who may act in the company."""
 
     user_id: Annotated[str, Field(description="Id of the user", examples=["maria-quispe"])]
     name: Annotated[str, Field(description="Name", examples=["Maria Quispe"])]
     email: Annotated[str, Field(description="E-mail address, unique in the company", examples=["maria@acme.example"])]
-    roles: Annotated[tuple[Role, ...], Field(description="What the user may do", examples=[["manager"]])]
+    roles: Annotated[
+        tuple[str, ...],
+        Field(description="What the user may do: built-in roles, and the company's own", examples=[["manager"]]),
+    ]
     active: Annotated[bool, Field(description="False: the user may not act any more")]
+    deactivated_at: Annotated[datetime | None, Field(description="Since when the user may not act")] = None
+    deactivation_reason: Annotated[str | None, Field(description="Why the user may not act")] = None
     created_at: Annotated[datetime, Field(description="When the user was added")]
     updated_at: Annotated[datetime, Field(description="When this version was recorded")]
     version: Version
@@ -79,6 +109,7 @@ USERS = Resource(
     make=item,
     filters={
         "email": Filter(table.c.email, Email, "The user with this address"),
+        "role": Filter(table.c.roles, RoleName, "Users who hold this role", lambda roles, name: roles.contains([name])),
         "active": Filter(table.c.active, bool, "Users who may, or may not, act"),
     },
     sorts={"name": Sort(table.c.name, LineOfText, "by name"), "user_id": Sort(table.c.user_id, LineOfText, "by id")},

@@ -7,10 +7,10 @@ same event again, early or late, changes nothing.
 from functools import cached_property, lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, update
+from sqlalchemy import BindParameter, Column, ColumnElement, Table, bindparam, delete, update
 from sqlalchemy.dialects.postgresql import Insert, asyncpg, insert
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.dml import Update
+from sqlalchemy.sql.dml import Delete, Update
 
 from domain.record import Recorded
 from views.tables import SCHEMA
@@ -22,7 +22,7 @@ DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 class Statement:
     """A statement that waits for values by name. Columns that the caller leaves out are null, or as in `blank`."""
 
-    def __init__(self, executable: Insert | Update, names: tuple[str, ...], blank: dict[str, Any]) -> None:
+    def __init__(self, executable: Insert | Update | Delete, names: tuple[str, ...], blank: dict[str, Any]) -> None:
         self._executable = executable
         self._names = names
         self._blank = blank
@@ -77,10 +77,21 @@ def replacing(table: Table, *columns: str, **blank: Any) -> Statement:
 
 def updating(table: Table, *columns: str, **computed: ColumnElement[Any]) -> Statement:
     """These columns of a row that is older than the event; `computed` are set by expressions over tables."""
-    same = [column == bindparam(f"_{column.name}", type_=column.type) for column in table.primary_key]
-    older = table.c.version < bindparam("_version", type_=table.c.version.type)
+    same = [column == given(column) for column in table.primary_key]
+    older = table.c.version < given(table.c.version)
     changed = update(table).where(*same, older).values(**computed)
     return Statement(changed, (*columns, "version", "updated_at"), {})
+
+
+def deleting(table: Table, *by: str) -> Statement:
+    """No row any more where the company and the columns `by` are as given and the row is older than the event."""
+    same = [table.c[name] == given(table.c[name]) for name in ("company_id", *by)]
+    return Statement(delete(table).where(*same, table.c.version < given(table.c.version)), (), {})
+
+
+def given(column: Column[Any]) -> BindParameter[Any]:
+    """The value that a change names for the column; an underscore keeps it apart from the column's own new value."""
+    return bindparam(f"_{column.name}", type_=column.type)
 
 
 def _columns(table: Table) -> tuple[str, ...]:

@@ -126,6 +126,8 @@ def head_record(head: Head, **changes: Any) -> StateRecord:
         (f"{ACME}/equipment/ex-1", b'1 9 {"name":"Forged"}', Check.STATE),
         (f"{ACME}/equipment/ex-1", None, Check.STATE),
         (f"{ACME}/equipment/ex-unheard-of", b'1 1 {"name":"Forged"}', Check.STATE),
+        (f"{ACME}/~roster/staff", b'1 9 {"active_admins":7}', Check.STATE),
+        (f"{ACME}/~roster/staff", None, Check.STATE),
         (f"{ACME}/~claim/equipment.serial-number/EQ-2020-EX-000001", b"ex-5", Check.STATE),
         (f"{ACME}/~claim/equipment.serial-number/EQ-2020-EX-000009", b"ex-9", Check.STATE),
         (f"{ACME}/~chain", bytes(32), Check.STATE),

@@ -6,6 +6,7 @@ from domain.company import (
     CategoryInterval,
     CompanyCreated,
     CompanyReactivated,
+    CompanySettingsUpdated,
     CompanySuspended,
     MaintenancePolicy,
     MaintenancePolicyUpdated,
@@ -71,3 +72,20 @@ async def test_the_same_events_again_leave_the_same_row(world: World, length: in
     await world.again(entries)
     await world.again(entries[-1:])
     assert await world.rows() == before
+
+
+async def test_settings_that_an_update_leaves_open_stay_as_they_were(world: World) -> None:
+    ruc = TaxId(country="PE", number="20512333797")
+    await world.tell(opened(world, ruc))
+    firm = await the_company(world)
+    assert (firm.serial_mask, firm.allow_negative_stock) == ("EQ-9999-AA-999999", False)
+    update = CompanySettingsUpdated(
+        company_id=world.company, name="Acme", serial_mask="AC-999", allow_negative_stock=True
+    )
+    await world.again(await world.tell(update))
+    firm = await the_company(world)
+    assert (firm.name, firm.serial_mask, firm.allow_negative_stock) == ("Acme", "AC-999", True)
+    assert (firm.time_zone, firm.currency, firm.tax_id) == ("America/Lima", "PEN", ruc)
+    await world.tell(CompanySettingsUpdated(company_id=world.company, allow_negative_stock=False, currency="USD"))
+    firm = await the_company(world)
+    assert (firm.name, firm.currency, firm.allow_negative_stock) == ("Acme", "USD", False)

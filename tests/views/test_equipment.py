@@ -7,21 +7,27 @@ import pytest
 
 from domain.equipment import (
     Assignee,
+    BreakdownAbandoned,
     EquipmentAssigned,
     EquipmentCreated,
+    EquipmentMoved,
     EquipmentRenamed,
+    EquipmentRepaired,
     EquipmentRetired,
     EquipmentReturned,
+    EquipmentVoided,
     MaintenanceCancelled,
     MaintenanceCompleted,
+    MaintenanceRescheduled,
     MaintenanceStarted,
     equipment,
 )
 from domain.model import Event, Money
 from domain.record import Recorded
-from tests.domain.acme import ACME, EXCAVATOR, LENT, PREVENTIVE, scheduled, started
+from tests.domain.acme import ACME, BROKEN, EXCAVATOR, LENT, PREVENTIVE, scheduled, started
 from tests.views.conftest import World
 from views.equipment import EQUIPMENT, EquipmentItem
+from views.maintenance import MAINTENANCE_JOBS
 
 BOUGHT = EquipmentCreated(
     **dict(EXCAVATOR)
@@ -37,6 +43,12 @@ RETURNED = EquipmentReturned(equipment_id="ex-7")
 RETIRED = EquipmentRetired(
     equipment_id="ex-7", reason="Frame cracked", retired_by="user:max", retired_date=date(2026, 11, 23)
 )
+
+
+REPAIRED = EquipmentRepaired(equipment_id="ex-7", breakdown_id="hose", repaired_by="tess")
+ABANDONED = BreakdownAbandoned(equipment_id="ex-7", breakdown_id="hose")
+RESCHEDULED = MaintenanceRescheduled(equipment_id="ex-7", job_id="oil", scheduled_date=date(2026, 12, 8))
+VOIDED = EquipmentVoided(equipment_id="ex-7", reason="registered twice")
 
 
 def completed(job_id: str = "oil", day: date = date(2026, 12, 2)) -> MaintenanceCompleted:
@@ -74,6 +86,12 @@ LIVES: dict[str, tuple[Event, ...]] = {
     "assigned": (EXCAVATOR, LENT),
     "returned": (EXCAVATOR, LENT, RETURNED),
     "retired": (EXCAVATOR, RETIRED),
+    "moved": (EXCAVATOR, EquipmentMoved(equipment_id="ex-7", place="north-yard")),
+    "moved to another day": (EXCAVATOR, scheduled(), RESCHEDULED),
+    "broken down": (EXCAVATOR, scheduled(), BROKEN),
+    "repaired": (EXCAVATOR, BROKEN, REPAIRED),
+    "broken down, then retired": (EXCAVATOR, BROKEN, ABANDONED, RETIRED),
+    "registered again": (EXCAVATOR, scheduled(), cancelled(), VOIDED, EXCAVATOR, scheduled()),
     "retired with an open job": (EXCAVATOR, scheduled(), cancelled(), RETIRED),
 }
 
@@ -153,6 +171,38 @@ async def test_the_next_due_day_is_that_of_the_earliest_open_job(world: World) -
     assert (await the_machine(world)).next_due_on == date(2026, 12, 20)
     await world.tell(completed("belt"))
     assert (await the_machine(world)).next_due_on is None
+
+
+async def test_a_job_that_moves_moves_the_next_due_day(world: World) -> None:
+    await world.tell(EXCAVATOR, scheduled(), RESCHEDULED)
+    assert (await the_machine(world)).next_due_on == date(2026, 12, 8)
+
+
+async def test_a_machine_stands_where_it_was_moved(world: World) -> None:
+    other = EXCAVATOR.model_copy(update={"equipment_id": "ex-8", "serial_number": "EQ-2024-EX-000008"})
+    await world.tell(EXCAVATOR, other, EquipmentMoved(equipment_id="ex-7", place="north-yard"))
+    assert (await the_machine(world)).place == "north-yard"
+    found = await world.list(EQUIPMENT, place="north-yard")
+    assert [machine.equipment_id for machine in found.items] == ["ex-7"]
+
+
+async def test_a_broken_machine_is_in_maintenance_until_it_is_repaired(world: World) -> None:
+    since = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    await world.tell(EXCAVATOR, BROKEN.model_copy(update={"effective_at": since}))
+    machine = await the_machine(world)
+    assert (machine.status, machine.broken_down_since) == ("IN_MAINTENANCE", since)
+    await world.tell(REPAIRED)
+    machine = await the_machine(world)
+    assert (machine.status, machine.broken_down_since) == ("ACTIVE", None)
+
+
+async def test_a_machine_that_was_taken_back_is_not_there_and_leaves_nothing_to_its_successor(world: World) -> None:
+    await world.tell(EXCAVATOR, scheduled(), cancelled(), VOIDED)
+    assert await world.see(EQUIPMENT, equipment_id="ex-7") is None
+    assert (await world.list(EQUIPMENT)).items == (await world.list(MAINTENANCE_JOBS)).items == ()
+    await world.tell(EXCAVATOR.model_copy(update={"name": "Another"}), scheduled())
+    machine = await the_machine(world)
+    assert (machine.name, machine.version, machine.status) == ("Another", 6, "MAINTENANCE_SCHEDULED")
 
 
 async def test_the_last_maintenance_day_is_the_latest_one_performed(world: World) -> None:

@@ -2,7 +2,12 @@
 
 from datetime import UTC, date, datetime
 
-from domain.equipment import MaintenanceCancelled, MaintenanceCompleted
+from domain.equipment import (
+    MaintenanceCancelled,
+    MaintenanceCompleted,
+    MaintenanceRescheduled,
+    MaintenanceScheduled,
+)
 from domain.model import Money
 from tests.domain.acme import ACME, EXCAVATOR, PREVENTIVE, scheduled, started
 from tests.views.conftest import World
@@ -34,6 +39,27 @@ async def test_a_scheduled_job_is_open_and_names_machine_and_technician(world: W
     assert job.equipment.model_dump() == {"id": "ex-7", "name": "Excavator 7"}
     assert job.technician is not None
     assert job.technician.model_dump() == {"id": "tess", "name": "Tess Flores"}
+
+
+async def test_a_job_that_was_moved_stands_on_its_new_day(world: World) -> None:
+    moved = MaintenanceRescheduled(equipment_id="ex-7", job_id="oil", scheduled_date=date(2026, 12, 8))
+    await world.tell(EXCAVATOR, scheduled(), moved)
+    assert (await the_job(world)).scheduled_on == date(2026, 12, 8)
+
+
+async def test_a_technician_s_work_list_has_what_is_to_be_done_in_the_order_of_days(world: World) -> None:
+    def hers(job_id: str, day: int) -> MaintenanceScheduled:
+        return scheduled(job_id, technician_id="tess", scheduled_date=date(2026, 12, day))
+
+    done = DONE.model_copy(update={"job_id": "filters"})
+    await world.tell(
+        EXCAVATOR, hers("tyres", 9), hers("oil", 1), hers("belts", 5), hers("filters", 2), started("belts"), done
+    )
+    await world.tell(scheduled("of-somebody-else", technician_id="max"))
+    found = await world.list(MAINTENANCE_JOBS, technician_id="tess", open="true")
+    assert [job.job_id for job in found.items] == ["oil", "belts", "tyres"]
+    past = await world.list(MAINTENANCE_JOBS, technician_id="tess", open="false")
+    assert [job.job_id for job in past.items] == ["filters"]
 
 
 async def test_a_started_job_says_since_when(world: World) -> None:

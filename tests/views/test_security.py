@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import ProgrammingError
 
-from tests.domain.acme import ACME, EXCAVATOR, scheduled
+from domain.equipment import MeterReadingRecorded
+from domain.maintenance import Meter
+from tests.domain.acme import ACME, BROKEN, EXCAVATOR, STOREKEEPER, scheduled
 from tests.views.conftest import World
 from views import GROUPS, RESOURCES, VIEWS
 from views.equipment import EQUIPMENT
@@ -15,12 +17,14 @@ from views.reading import read_engine, reading
 from views.resource import page, parse
 from views.tables import CHECKPOINT
 
+READ = MeterReadingRecorded(equipment_id="ex-7", meter=Meter.HOURS, reading="4210.5")
+
 
 async def settle(world: World) -> None:
     """Something in every table, for this company and for another."""
     for company in (world.company, f"not-{world.company}"):
         firm = ACME[0].model_copy(update={"company_id": company})
-        await world.tell(firm, *ACME[1:], EXCAVATOR, scheduled(), company=company)
+        await world.tell(firm, *ACME[1:], STOREKEEPER, EXCAVATOR, scheduled(), BROKEN, READ, company=company)
         await world.project(GROUPS["outcomes"], [world.answers.give(uuid4(), company)])
 
 
