@@ -94,9 +94,9 @@ def test_the_example_has_a_path_a_message_and_a_permission_without_being_told(ch
         changed, "-c", f"import json; from api import asyncapi, openapi; from domain import RULES; print({printed})"
     )
     assert told.returncode == 0, told.stderr
-    assert "/equipment/{equipment_id}/reschedule-maintenance" in told.stdout
-    assert "com.bitcorp.erp.equipment.reschedule-maintenance.v1" in told.stdout
-    assert "equipment.reschedule-maintenance" in told.stdout
+    assert "/equipment/{equipment_id}/appoint-technician" in told.stdout
+    assert "com.bitcorp.erp.equipment.appoint-technician.v1" in told.stdout
+    assert "equipment.appoint-technician" in told.stdout
 
 
 @pytest.mark.servers
