@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+from views.book_entries import BOOK_ENTRIES, book_entries
+from views.books import BOOKS, SCHEDULES, books
 from views.categories import CATEGORIES, categories
 from views.companies import COMPANIES, companies
 from views.downtime import DOWNTIME, downtime
@@ -26,6 +28,9 @@ RESOURCES: tuple[Resource[Any], ...] = (
     MAINTENANCE_JOBS,
     DOWNTIME,
     METER_READINGS,
+    BOOKS,
+    SCHEDULES,
+    BOOK_ENTRIES,
     OUTCOMES,
 )
 
@@ -37,8 +42,8 @@ GROUPS: dict[str, Group] = {
         Group(
             "fleet",
             "events",
-            "Companies, users, roles, categories, machines with their jobs, downtime and meters as they stand.",
-            (companies, users, roles, categories, maintenance, downtime, meters, equipment),
+            "Companies, users, roles, categories, machines with their jobs, downtime, meters and books as they stand.",
+            (companies, users, roles, categories, maintenance, downtime, meters, equipment, books, book_entries),
         ),
         Group("history", "events", "Every event of every thing.", (history,)),
         Group("outcomes", "outcomes", "The first answer to each command.", (outcomes,), keeps=timedelta(days=30)),

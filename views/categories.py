@@ -24,6 +24,8 @@ table = Table(
     Column("name", Text, nullable=False),
     Column("maintenance_interval_days", Integer),
     moment("archived_at", optional=True),
+    Column("life_months", Integer),
+    Column("salvage_percent", Text),
     *revision(),
 )
 Index("categories_by_name", table.c.company_id, table.c.name, table.c.category_id)
@@ -42,6 +44,8 @@ def defined(event: CategoryDefined, fact: Recorded) -> Change:
         category_id=event.category_id,
         name=event.name,
         maintenance_interval_days=event.maintenance_interval_days,
+        life_months=event.life_months,
+        salvage_percent=event.salvage_percent,
     )
 
 
@@ -64,6 +68,10 @@ class CategoryItem(ItemModel):
         int | None, Field(description="Days between services where the company's policy has none", examples=[90])
     ] = None
     archived_at: Annotated[datetime | None, Field(description="Since when it takes no new machines")] = None
+    life_months: Annotated[int | None, Field(description="Useful life of its machines", examples=[120])] = None
+    salvage_percent: Annotated[str | None, Field(description="Their salvage value, of their cost", examples=["10"])] = (
+        None
+    )
     updated_at: Annotated[datetime, Field(description="When this version was recorded")]
     version: Version
 

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
+from pydantic_core import to_json
 from sqlalchemy import Boolean, Column, Table, Text, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import RowMapping
@@ -13,10 +14,12 @@ from domain.company import (
     CompanyReactivated,
     CompanySettingsUpdated,
     CompanySuspended,
+    DepreciationPolicyUpdated,
     MaintenancePolicy,
     MaintenancePolicyUpdated,
     settings_of,
 )
+from domain.depreciation import BookPolicy
 from domain.masks import DEFAULT_MASK
 from domain.model import CompanyId, TaxId
 from domain.record import Recorded
@@ -38,6 +41,7 @@ table = Table(
     Column("serial_mask", Text, nullable=False),
     Column("allow_negative_stock", Boolean, nullable=False),
     Column("policy", JSONB, nullable=False),
+    Column("books", JSONB),
     moment("suspended_at", optional=True),
     Column("suspension_reason", Text),
     moment("created_at"),
@@ -51,6 +55,7 @@ CHANGEABLE = ("name", "time_zone", "currency", "tax_country", "tax_number", "ser
 CREATED = inserting(table, serial_mask=DEFAULT_MASK, allow_negative_stock=False)
 SETTINGS = updating(table, **{name: func.coalesce(given(table.c[name]), table.c[name]) for name in CHANGEABLE})
 POLICY = updating(table, "policy")
+BOOKS = updating(table, "books")
 SUSPENSION = updating(table, "suspended_at", "suspension_reason")
 
 
@@ -83,6 +88,11 @@ def policy_updated(event: MaintenancePolicyUpdated, fact: Recorded) -> Change:
 
 
 @companies.on
+def books_updated(event: DepreciationPolicyUpdated, fact: Recorded) -> Change:
+    return BOOKS(fact, books=to_json(event.books, exclude_none=True).decode())
+
+
+@companies.on
 def suspended(event: CompanySuspended, fact: Recorded) -> Change:
     return SUSPENSION(fact, suspended_at=event.effective_at or fact.recorded_at, suspension_reason=event.reason)
 
@@ -105,6 +115,7 @@ class CompanyItem(ItemModel):
     ]
     allow_negative_stock: Annotated[bool, Field(description="Whether parts may be issued that the books do not have")]
     maintenance_policy: Annotated[MaintenancePolicy, Field(description="What it asks of maintenance")]
+    books: Annotated[tuple[BookPolicy, ...], Field(description="How it depreciates new machines")] = ()
     suspended_at: Annotated[datetime | None, Field(description="Since when it takes no commands")] = None
     suspension_reason: Annotated[str | None, Field(description="Why it takes none")] = None
     created_at: Annotated[datetime, Field(description="When it was opened")]
@@ -116,7 +127,8 @@ def item(row: RowMapping) -> CompanyItem:
     shown = {name: row[name] for name in CompanyItem.model_fields if name in row}
     tax_id = TaxId.model_construct(country=row["tax_country"], number=row["tax_number"]) if row["tax_number"] else None
     policy = MaintenancePolicy.model_validate(row["policy"], strict=False)
-    return CompanyItem(**shown, tax_id=tax_id, maintenance_policy=policy)
+    books = tuple(BookPolicy.model_validate(book, strict=False) for book in row["books"] or ())
+    return CompanyItem(**shown | {"books": books}, tax_id=tax_id, maintenance_policy=policy)
 
 
 COMPANIES = Resource(

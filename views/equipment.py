@@ -26,6 +26,9 @@ from sqlalchemy.engine import RowMapping
 
 from domain.equipment import (
     BreakdownAbandoned,
+    DepreciationPosted,
+    DepreciationRevised,
+    DepreciationSet,
     EquipmentAssigned,
     EquipmentBrokeDown,
     EquipmentCreated,
@@ -166,7 +169,9 @@ def renamed(event: EquipmentRenamed, fact: Recorded) -> Change:
 
 
 @equipment.on
-def seen(event: MeterReadingRecorded, fact: Recorded) -> Change:
+def seen(
+    event: MeterReadingRecorded | DepreciationSet | DepreciationRevised | DepreciationPosted, fact: Recorded
+) -> Change:
     """Nothing of the row but its version, which senders of commands name as the one that they saw."""
     return SEEN(fact, equipment_id=event.equipment_id)
 

@@ -6,15 +6,8 @@ import pytest
 from sqlalchemy import Table
 
 from domain import DECIDERS, EVENTS, HOMES
-from domain.company import DepreciationPolicyUpdated
 from domain.decider import Decider
-from domain.equipment import (
-    DepreciationPosted,
-    DepreciationRevised,
-    DepreciationSet,
-    EquipmentCreated,
-    EquipmentRenamed,
-)
+from domain.equipment import EquipmentCreated, EquipmentRenamed
 from domain.model import Event
 from domain.record import Outcome, Recorded
 from tests.domain.acme import EXCAVATOR, scheduled
@@ -26,9 +19,7 @@ from views.tables import METADATA, SCHEMA
 from views.view import Change, Group, View
 
 #: Events that no view but the history shows.
-UNSEEN: frozenset[type[Event]] = frozenset(
-    (DepreciationPolicyUpdated, DepreciationPosted, DepreciationRevised, DepreciationSet)
-)
+UNSEEN: frozenset[type[Event]] = frozenset()
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=lambda event: event.__name__)
