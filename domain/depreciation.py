@@ -5,9 +5,10 @@ other terms count from the value that the posted periods have left.
 """
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
+from itertools import takewhile
 from typing import Annotated, NamedTuple, Self
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -16,7 +17,7 @@ from pydantic import Field, StringConstraints, model_validator
 from domain.charges import CHARGES, ZERO, Age, Course, Method, fixed_rate, straight_line
 from domain.currencies import MINOR_UNITS
 from domain.model import Currency, Day, Digits, Money, Value
-from domain.periods import Calendar, Convention, label, number_of
+from domain.periods import Calendar, Convention, label, month_of, number_of
 
 #: Units are counted to four places, so that a sum is written alike however it came about.
 UNIT = Decimal("0.0001")
@@ -328,6 +329,16 @@ def disposal(book: BookName, account: Account, day: date, proceeds: Decimal) -> 
     )
 
 
-def posting_id(company_id: str, equipment_id: str, book: BookName, period: str) -> UUID:
-    """The id of the command that posts a period: one for each, so that whoever asks again asks for the same."""
-    return uuid5(NAMESPACE_URL, f"bitcorp:depreciation:{company_id}/{equipment_id}/{book}/{period}")
+def due(account: Account, period: str, today: date) -> tuple[str, ...]:
+    """The periods to post so that the book is complete up to this one, as far as they are over; in their order."""
+    wanted = min(number_of(period), month_of(today + timedelta(days=1)) - 1)
+    return tuple(label(entry.month) for entry in takewhile(lambda entry: entry.month <= wanted, ahead(account)))
+
+
+def posting_id(company_id: str, equipment_id: str, book: BookName, period: str, attempt: int = 1) -> UUID:
+    """The id of the command that posts a period: one for each, so that whoever asks again asks for the same.
+
+    A refusal is remembered for a day under its id; another attempt has another.
+    """
+    again = f"/{attempt}" if attempt > 1 else ""
+    return uuid5(NAMESPACE_URL, f"bitcorp:depreciation:{company_id}/{equipment_id}/{book}/{period}{again}")

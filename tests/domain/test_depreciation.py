@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from domain.charges import CHARGES, Age, Course, Method, charges, fixed_rate
-from domain.depreciation import Account, Entry, Frequency, Opening, Plan, Terms, ahead, following, schedule, value_on
+from domain.depreciation import (
+    Account,
+    Entry,
+    Frequency,
+    Opening,
+    Plan,
+    Terms,
+    ahead,
+    due,
+    following,
+    schedule,
+    value_on,
+)
 from domain.model import Money
 from domain.periods import Calendar, Convention, label, last_day, mid_quarter_applies, month_of, number_of
 
@@ -210,6 +222,18 @@ def test_units_have_no_schedule_but_what_was_counted() -> None:
     assert posted == ["300.00", "0.00", "450.00", "150.00"]
     assert account.value == 100
     assert following(account, Decimal(1)) is None
+
+
+def test_what_is_due_is_all_that_is_over_up_to_a_period() -> None:
+    account = posted(Account.of(terms(Method.STRAIGHT_LINE, "1200", months=12)), 2)
+    assert due(account, "2024-05", date(2026, 1, 1)) == ("2024-03", "2024-04", "2024-05")
+    assert due(account, "2024-05", date(2024, 4, 29)) == ("2024-03",)
+    assert due(account, "2024-05", date(2024, 4, 30)) == ("2024-03", "2024-04")
+    assert due(account, "2024-02", date(2026, 1, 1)) == ()
+    assert len(due(account, "2030-01", date(2031, 1, 1))) == 10
+    yearly = Account.of(terms(Method.STRAIGHT_LINE, "1200", frequency=Frequency.YEARLY))
+    assert due(yearly, "2025-11", date(2026, 1, 1)) == ("2024-12",)
+    assert due(Account.of(terms(Method.UNITS_OF_PRODUCTION, "1", total_units="1")), "2030-01", date(2031, 1, 1)) == ()
 
 
 # --- terms ----------------------------------------------------------------------------------------------------------

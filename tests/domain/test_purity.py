@@ -21,6 +21,7 @@ PURE_STDLIB = {
     "functools",
     "hashlib",
     "importlib",
+    "itertools",
     "re",
     "typing",
     "unicodedata",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -12,6 +13,7 @@ import pytest
 from confluent_kafka import Producer
 from pydantic import SecretStr
 
+from domain.depreciation import BookName, posting_id
 from ops.embedded import Stack
 from ops.running import Platform
 from tests.ops.shell import Shell
@@ -230,3 +232,54 @@ def test_a_command_that_nobody_decides_is_reported_after_the_wait(
     assert said.code == 1
     assert "no outcome came within 0.5 s" in said.text
     assert "bitcorp doctor" in said.text
+
+
+def depreciated(shell: Shell, company: str, *machines: str) -> None:
+    """Machines that are bought in March 2024 for 1,200 soles and last a year."""
+    sender = ("--company", company, "--actor", "user:ann")
+    said = shell("send", "define-category", "trucks", "Trucks", *sender)
+    assert said.code == 0, said.text
+    for number, machine in enumerate(machines):
+        price = ("--purchase-price.amount", "1200", "--purchase-price.currency", "PEN")
+        about = (machine, f"Truck {number}", f"EQ-2024-TR-{number:06d}", "trucks")
+        plan = ("--plan.method", "straight_line", "--plan.life-months", "12")
+        for words in (
+            ("create-equipment", *about, "--in-service-on", "2024-03-01", *price),
+            ("set-depreciation", machine, "FINANCIAL", *plan),
+        ):
+            said = shell("send", *words, *sender)
+            assert said.code == 0, said.text
+
+
+def test_a_month_is_posted_for_all_machines_and_one_that_is_refused_stops_no_other(shell: Shell, company: str) -> None:
+    depreciated(shell, company, "tr-1", "tr-2")
+    eventually(shell, company, {"machines": 2, "periods": 4})
+    taken = str(posting_id(company, "tr-2", BookName.FINANCIAL, "2024-03"))
+    words = ("tr-2", "FINANCIAL", "2024-03", "--company", company, "--actor", "user:bob", "--id", taken)
+    assert shell("send", "post-depreciation", *words).code == 1
+    post = ("depreciation", "post", "--period", "2024-04", "--company", company, "--json")
+    said = shell(*post)
+    assert said.code == 1
+    assert {line["answer"]: line["commands"] for line in json.loads(said.out)} == {
+        "posted": 2,
+        "rejected: id-reused": 1,
+        "rejected: period-out-of-order": 1,
+    }
+    eventually(shell, company, {"machines": 1, "periods": 2})
+    again = shell(*post, "--attempt", "2")
+    assert (again.code, json.loads(again.out)) == (0, [{"answer": "posted", "commands": 2}])
+    eventually(shell, company, None)
+    assert shell(*post).code == 0
+
+
+def eventually(shell: Shell, company: str, figures: dict[str, int] | None) -> None:
+    """Until the views show that so much would be posted up to April 2024."""
+    wanted = [] if figures is None else [{"company": company, "book": "FINANCIAL", **figures}]
+    deadline = time.monotonic() + 30
+    while True:
+        said = shell("depreciation", "post", "--period", "2024-04", "--company", company, "--dry-run", "--json")
+        assert said.code == 0, said.text
+        if json.loads(said.out) == wanted:
+            return
+        assert time.monotonic() < deadline, said.text
+        time.sleep(0.1)
