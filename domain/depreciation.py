@@ -16,6 +16,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from domain.charges import CHARGES, ZERO, Age, Course, Method, fixed_rate, straight_line
 from domain.currencies import MINOR_UNITS
+from domain.maintenance import Meter
 from domain.model import Currency, Day, Digits, Money, Value
 from domain.periods import Calendar, Convention, label, month_of, number_of
 
@@ -58,7 +59,7 @@ class Plan(Value):
 
     `factor` is that of the declining methods, `rate` that of written-down value for one year; without it the rate
     follows from the salvage value, rounded to `rate_places` where given. `percentages` are those of equal parts of the
-    life.
+    life. Units are those that the `meter` counts; without one, each posting names them.
     """
 
     method: Method
@@ -72,6 +73,7 @@ class Plan(Value):
     opening: Opening = Opening.PERIOD
     percentages: Annotated[tuple[Percent, ...], Field(max_length=100)] = ()
     total_units: Digits | None = None
+    meter: Meter | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -146,7 +148,8 @@ def digits(amount: Decimal, currency: str) -> str:
 class Account(Value):
     """What one book says of one machine: its terms, and how far it has come.
 
-    The terms count from the value `base` after the period `since`; `opening` is that of the last period posted.
+    The terms count from the value `base` after the period `since`; `opening` is that of the last period posted, and
+    `metered` what the plan's meter had counted by then.
     """
 
     terms: Terms
@@ -158,15 +161,16 @@ class Account(Value):
     posted: Month | None = None
     since: Month | None = None
     used_since: Decimal = ZERO
+    metered: Decimal = ZERO
 
     @classmethod
-    def of(cls, terms: Terms) -> "Account":
+    def of(cls, terms: Terms, metered: Decimal = ZERO) -> "Account":
         """A machine of which nothing is depreciated yet."""
         cost = terms.cost.decimal
-        return cls(terms=terms, value=cost, base=cost, opening=cost)
+        return cls(terms=terms, value=cost, base=cost, opening=cost, metered=metered)
 
-    def after(self, entry: "Entry") -> "Account":
-        """The account with one period posted."""
+    def after(self, entry: "Entry", metered: Decimal = ZERO) -> "Account":
+        """The account with one period posted, when the meter had counted so much."""
         return self.model_copy(
             update={
                 "posted": label(entry.month),
@@ -174,11 +178,15 @@ class Account(Value):
                 "opening": entry.opening,
                 "accumulated": self.accumulated + entry.amount,
                 "used": (self.used + entry.units).quantize(UNIT),
+                "metered": metered,
             }
         )
 
-    def revised(self, terms: Terms, value: Decimal) -> "Account":
-        """The account with other terms, and maybe another value, from the next period on."""
+    def revised(self, terms: Terms, value: Decimal, metered: Decimal = ZERO) -> "Account":
+        """The account with other terms, and maybe another value, from the next period on.
+
+        `metered` is what the meter of the terms has counted, which matters where that is another meter.
+        """
         return self.model_copy(
             update={
                 "terms": terms,
@@ -187,6 +195,7 @@ class Account(Value):
                 "opening": self.opening + value - self.value,
                 "since": self.posted,
                 "used_since": self.used,
+                "metered": self.metered if terms.meter is self.terms.meter else metered,
             }
         )
 
@@ -330,9 +339,21 @@ def disposal(book: BookName, account: Account, day: date, proceeds: Decimal) -> 
 
 
 def due(account: Account, period: str, today: date) -> tuple[str, ...]:
-    """The periods to post so that the book is complete up to this one, as far as they are over; in their order."""
+    """The periods to post so that the book is complete up to this one, as far as they are over; in their order.
+
+    None where each posting must name its units.
+    """
     wanted = min(number_of(period), month_of(today + timedelta(days=1)) - 1)
+    if account.terms.counts_units:
+        posts_alone = account.terms.meter is not None and following(account) is not None
+        months = range(next_month(account), wanted + 1, account.terms.step) if posts_alone else range(0)
+        return tuple(map(label, months))
     return tuple(label(entry.month) for entry in takewhile(lambda entry: entry.month <= wanted, ahead(account)))
+
+
+def units_left(account: Account, counted: Decimal) -> Decimal:
+    """Units that the meter has counted since the last posting, at most those that are left of the machine's life."""
+    return min(counted - account.metered, Decimal(account.terms.total_units or 0) - account.used)
 
 
 def posting_id(company_id: str, equipment_id: str, book: BookName, period: str, attempt: int = 1) -> UUID:

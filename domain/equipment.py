@@ -13,9 +13,11 @@ from uuid import NAMESPACE_URL, uuid5
 from pydantic import Field, ValidationError
 
 from domain.category import category, category_archived
+from domain.charges import ZERO
 from domain.company import company
 from domain.decider import Claim, Context, Decider, Kind, Refusal, Rejected
 from domain.depreciation import (
+    UNIT,
     Account,
     BookName,
     Disposal,
@@ -29,6 +31,7 @@ from domain.depreciation import (
     following,
     next_month,
     share_of,
+    units_left,
 )
 from domain.maintenance import MaintenanceType, Meter
 from domain.masks import follows
@@ -131,7 +134,7 @@ calendar_fixed = Refusal(
 life_over = Refusal("life-over", Kind.CONFLICT, "With these terms nothing would be left of the machine's life.")
 period_out_of_order = Refusal("period-out-of-order", Kind.CONFLICT, "Periods are posted one after the other.")
 period_not_over = Refusal("period-not-over", Kind.CONFLICT, "A period is posted on its last day or later.")
-units_missing = Refusal("units-missing", Kind.INVALID, "The book depreciates by units; name those of the period.")
+units_missing = Refusal("units-missing", Kind.INVALID, "The book depreciates by units without a meter; name them.")
 units_not_counted = Refusal("units-not-counted", Kind.INVALID, "The book depreciates by time; it counts no units.")
 proceeds_in_other_currency = Refusal(
     "proceeds-in-other-currency", Kind.CONFLICT, "The machine's books are kept in another currency than the proceeds."
@@ -360,10 +363,11 @@ class Breakdown(Value):
 
 
 class MeterReading(Value):
-    """The last reading of a meter."""
+    """The last reading of a meter, and what it has counted since its first, replaced or not."""
 
     reading: str
     read_at: datetime | None
+    counted: Decimal = ZERO
 
 
 class Equipment(State):
@@ -415,9 +419,17 @@ class Equipment(State):
         """The machine with one open job less, and changed otherwise."""
         return self.but(open_jobs={k: job for k, job in self.open_jobs.items() if k != job_id}, **changes)
 
-    def with_reading(self, meter: Meter, reading: str, read_at: datetime | None) -> "Equipment":
+    def with_reading(self, event: MeterReadingRecorded) -> "Equipment":
         """The machine with a newer reading of one of its meters."""
-        return self.but(meters=self.meters | {meter: MeterReading(reading=reading, read_at=read_at)}, used=True)
+        last, counted = self.meters.get(event.meter), self.counted(event.meter)
+        if last and not event.replaced:
+            counted = (counted + Decimal(event.reading) - Decimal(last.reading)).quantize(UNIT)
+        read = MeterReading(reading=event.reading, read_at=event.effective_at, counted=counted)
+        return self.but(meters=self.meters | {event.meter: read}, used=True)
+
+    def counted(self, meter: Meter | None) -> Decimal:
+        """What a meter has counted since it was first read."""
+        return self.meters[meter].counted if meter in self.meters else ZERO
 
     def has_repaired(self, breakdown_id: str) -> bool:
         return _short(breakdown_id) in self.repaired
@@ -433,7 +445,9 @@ class Equipment(State):
     def with_posting(self, book: BookName, entry: Entry) -> "Equipment":
         """The machine with one period posted in a book that it has."""
         account = self.accounts.get(book)
-        return self.with_account(book, account.after(entry)).but(used=True) if account else self
+        if account is None:
+            return self
+        return self.with_account(book, account.after(entry, self.counted(account.terms.meter))).but(used=True)
 
     def has_done(self, job_id: str) -> bool:
         return _short(job_id) in self.done_jobs
@@ -479,17 +493,17 @@ def evolve(machine: Equipment, event: EquipmentEvent) -> Equipment:
             return machine.but(breakdown=None, repaired=(*machine.repaired, _short(breakdown_id)))
         case BreakdownAbandoned():
             return machine.but(breakdown=None)
-        case MeterReadingRecorded(meter=meter, reading=reading, effective_at=moment):
-            return machine.with_reading(meter, reading, moment)
+        case MeterReadingRecorded():
+            return machine.with_reading(event)
         case EquipmentAssigned(assignee=assignee, expected_return=day):
             return machine.but(assignee=assignee, expected_return=day, used=True)
         case EquipmentReturned():
             return machine.but(assignee=None, expected_return=None)
         case DepreciationSet(book=book, terms=terms):
-            return machine.with_account(book, Account.of(terms))
+            return machine.with_account(book, Account.of(terms, machine.counted(terms.meter)))
         case DepreciationRevised(book=book, terms=terms, value=value):
             account = machine.accounts.get(book) or Account.of(terms)
-            return machine.with_account(book, account.revised(terms, Decimal(value)))
+            return machine.with_account(book, account.revised(terms, Decimal(value), machine.counted(terms.meter)))
         case DepreciationPosted(book=book):
             return machine.with_posting(book, _entry(event))
         case EquipmentRetired(retired_date=day):
@@ -1047,7 +1061,10 @@ def _check_next(account: Account, period: str) -> None:
 
 
 class PostDepreciation(Command):
-    """Charge one period of one book, named by the month that it ends with."""
+    """Charge one period of one book, named by the month that it ends with.
+
+    A book that depreciates by units takes those named, or those that its meter has counted since the last posting.
+    """
 
     equipment_id: Id
     book: BookName
@@ -1061,7 +1078,8 @@ def post_depreciation(machine: Equipment, cmd: PostDepreciation, context: Contex
     if known and known.posted and cmd.period <= known.posted:
         return  # asked twice, posted once
     account = _account(machine, cmd.book)
-    entry = following(account, _units(account, cmd.units))
+    units = _units(machine, account, cmd.units)
+    entry = following(account, units)
     if entry is None:
         raise depreciation_complete()
     _check_next(account, cmd.period)
@@ -1077,17 +1095,21 @@ def post_depreciation(machine: Equipment, cmd: PostDepreciation, context: Contex
         accumulated=digits(account.accumulated + entry.amount, currency),
         value=digits(entry.value, currency),
         opening=digits(entry.opening, currency),
-        units=cmd.units or "0",
+        units=f"{units.normalize():f}",
     )
 
 
-def _units(account: Account, units: str | None) -> Decimal:
-    """Units produced in the period; raises where the book counts them and none are named, or the other way."""
-    if units is None and account.terms.counts_units:
+def _units(machine: Equipment, account: Account, units: str | None) -> Decimal:
+    """Units of the period, named or metered; raises where the book counts some and none are known, or the other way."""
+    if not account.terms.counts_units:
+        if units is not None:
+            raise units_not_counted()
+        return ZERO
+    if units is not None:
+        return Decimal(units)
+    if account.terms.meter is None:
         raise units_missing()
-    if units is not None and not account.terms.counts_units:
-        raise units_not_counted()
-    return Decimal(units or 0)
+    return units_left(account, machine.counted(account.terms.meter))
 
 
 class RetireEquipment(Command):
@@ -1126,4 +1148,4 @@ def _disposals(machine: Equipment, proceeds: Money | None, day: date) -> Iterato
     for book, account in machine.accounts.items():
         if proceeds and proceeds.currency != account.terms.cost.currency:
             raise proceeds_in_other_currency()
-        yield disposal(book, account, day, proceeds.decimal if proceeds else Decimal(0))
+        yield disposal(book, account, day, proceeds.decimal if proceeds else ZERO)

@@ -65,8 +65,9 @@ async def post(
 ) -> int:
     """Post every period that a machine's book lacks up to this one; what is posted already stays as it is.
 
-    One machine's refusal stops no other. The same call again posts nothing twice. Books that depreciate by units are
-    left out: their units must be named, with `bitcorp send post-depreciation`. Exit code 1 if anything was refused.
+    One machine's refusal stops no other. The same call again posts nothing twice. Books that depreciate by units which
+    no meter counts are left out: name the units with `bitcorp send post-depreciation`. Exit code 1 if anything was
+    refused.
 
     Parameters
     ----------
@@ -111,13 +112,16 @@ async def lacking(settings: Settings, period: str, company: str | None = None) -
         async with pool.connect() as connection:
             async for row in (await connection.stream(_books(period, company))).mappings():
                 place = _place(row, period, now)
-                by_units += place.account.terms.counts_units
+                by_units += place.account.terms.counts_units and place.account.terms.meter is None
                 if place.periods:
                     found.append(place)
     finally:
         await pool.dispose()
     if by_units:
-        say(f"{by_units} books depreciate by units and are left out: name their units with bitcorp send.", "yellow")
+        say(
+            f"{by_units} books are left out: they depreciate by units that no meter counts.",
+            "yellow",
+        )
     return found
 
 

@@ -40,6 +40,7 @@ PLAN = {
     "opening": "YEAR",
     "percentages": ["60", "40"],
     "total_units": "12000",
+    "meter": "HOURS",
 }
 DONE = {
     "completed_by": "tess",

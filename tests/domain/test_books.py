@@ -18,16 +18,19 @@ from domain.depreciation import (
 )
 from domain.equipment import (
     CreateEquipment,
+    DepreciationPosted,
     DepreciationRevised,
     DepreciationSet,
     EquipmentCreated,
     EquipmentRetired,
+    MeterReadingRecorded,
     PostDepreciation,
     RenameEquipment,
     RetireEquipment,
     ReviseDepreciation,
     SetDepreciation,
 )
+from domain.maintenance import Meter
 from domain.model import Money
 from domain.periods import Convention
 from tests.domain.acme import (
@@ -47,7 +50,7 @@ from tests.domain.acme import (
     soles,
     terms,
 )
-from tests.domain.scenario import NOW, given
+from tests.domain.scenario import NOW, Answer, given
 
 DEPRECIATION = "system:depreciation"
 PRICED = EXCAVATOR.model_copy(update={"purchase_price": soles("120000.00")})
@@ -236,6 +239,43 @@ def test_a_machine_that_works_by_units_is_charged_for_those_of_the_period() -> N
         **{"amount": "270.00", "value": "119730.00", "units": "2.5"},
     }
     given(ACME, EXCAVATOR, depreciated()).when(post(units="1")).then_rejected("units-not-counted")
+
+
+def reading(shown: str, **told: Any) -> MeterReadingRecorded:
+    return MeterReadingRecorded(equipment_id="ex-7", meter=Meter.HOURS, reading=shown, **told)
+
+
+def units_of(answer: Answer) -> tuple[str, str]:
+    (fact,) = answer.facts
+    assert isinstance(fact.event, DepreciationPosted)
+    return fact.event.units, fact.event.amount
+
+
+def test_a_meter_says_what_the_machine_has_worked_since_the_last_posting() -> None:
+    metered = depreciated(**BY_UNITS, meter=Meter.HOURS)
+    story = given(ACME, EXCAVATOR, reading("5000"), metered, reading("5100"), reading("5102.5"))
+    march = story.when(post(), by=DEPRECIATION)
+    assert units_of(march) == ("102.5", "11070.00")
+    april = march.story.when(post("2024-04"), by=DEPRECIATION)
+    assert units_of(april) == ("0", "0.00")
+    replaced = april.story.and_then([reading("0", replaced=True), reading("10")])
+    assert units_of(replaced.when(post("2024-05"))) == ("10", "1080.00")
+    assert units_of(replaced.when(post("2024-05", units="1"))) == ("1", "108.00")
+
+
+def test_a_meter_that_was_never_read_has_counted_nothing_and_one_counts_no_more_than_the_life() -> None:
+    story = given(ACME, EXCAVATOR, depreciated(**BY_UNITS, meter=Meter.HOURS))
+    assert units_of(story.when(post())) == ("0", "0.00")
+    far = story.and_then([reading("0"), reading("999999999999999"), reading("0", replaced=True)])
+    last = far.and_then([reading("999999999999999")]).when(post())
+    assert units_of(last) == ("1000", "108000.00")
+    last.story.when(post("2024-04")).then_rejected("depreciation-complete")
+
+
+def test_another_meter_counts_from_the_revision_on() -> None:
+    story = given(ACME, EXCAVATOR, reading("0"), depreciated(**BY_UNITS, meter=Meter.CYCLES), reading("70"))
+    story = story.when(post()).story.when(revise("2024-04", plan=plan(**BY_UNITS, meter=Meter.HOURS))).story
+    assert units_of(story.and_then([reading("80")]).when(post("2024-04"))) == ("10", "1080.00")
 
 
 def test_a_retired_machine_is_not_posted_any_more_but_a_repeat_does_no_harm() -> None:

@@ -25,6 +25,7 @@ from domain.depreciation import (
     schedule,
     value_on,
 )
+from domain.maintenance import Meter
 from domain.model import Money
 from domain.periods import Calendar, Convention, label, last_day, mid_quarter_applies, month_of, number_of
 
@@ -233,7 +234,17 @@ def test_what_is_due_is_all_that_is_over_up_to_a_period() -> None:
     assert len(due(account, "2030-01", date(2031, 1, 1))) == 10
     yearly = Account.of(terms(Method.STRAIGHT_LINE, "1200", frequency=Frequency.YEARLY))
     assert due(yearly, "2025-11", date(2026, 1, 1)) == ("2024-12",)
-    assert due(Account.of(terms(Method.UNITS_OF_PRODUCTION, "1", total_units="1")), "2030-01", date(2031, 1, 1)) == ()
+
+
+def test_what_depreciates_by_units_is_due_where_a_meter_counts_them() -> None:
+    def left(**units: Any) -> tuple[str, ...]:
+        account = Account.of(terms(Method.UNITS_OF_PRODUCTION, "100", total_units="7", **units))
+        return due(account, "2024-02", date(2031, 1, 1))
+
+    assert left() == ()
+    assert left(meter=Meter.HOURS) == ("2024-01", "2024-02")
+    done = posted(Account.of(terms(Method.UNITS_OF_PRODUCTION, "100", total_units="7", meter=Meter.HOURS)), 1)
+    assert due(done, "2024-02", date(2031, 1, 1)) == ()
 
 
 # --- terms ----------------------------------------------------------------------------------------------------------

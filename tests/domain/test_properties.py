@@ -70,6 +70,8 @@ policies = st.builds(
     types_for_managers=st.lists(some(MaintenanceType), unique=True).map(tuple),
     intervals=some([(), every(90)]),
 )
+counts = st.decimals(0, 10**15, places=4)
+readings = st.builds(MeterReading, reading=some(["0", "12.5"]), read_at=moments, counted=counts)
 accounts = st.builds(
     Account,
     terms=some([terms(), terms(method=Method.UNITS_OF_PRODUCTION, total_units="7")]),
@@ -77,10 +79,11 @@ accounts = st.builds(
     base=st.decimals(0, 10**15, places=2),
     opening=st.decimals(0, 10**15, places=2),
     accumulated=st.decimals(0, 10**15, places=2),
-    used=st.decimals(0, 10**15, places=4),
+    used=counts,
     posted=some([None, "2026-10"]),
     since=some([None, "2026-09"]),
-    used_since=st.decimals(0, 10**15, places=4),
+    used_since=counts,
+    metered=counts,
 )
 states: dict[str, st.SearchStrategy[State]] = {
     "company": st.builds(
@@ -118,7 +121,7 @@ states: dict[str, st.SearchStrategy[State]] = {
         cancelled_jobs=st.lists(text, max_size=4).map(tuple),
         breakdown=st.none() | st.builds(Breakdown, id=ids, since=moments),
         repaired=st.lists(text, max_size=4).map(tuple),
-        meters=st.dictionaries(some(Meter), st.builds(MeterReading, reading=some(["0", "12.5"]), read_at=moments)),
+        meters=st.dictionaries(some(Meter), readings),
         assignee=st.none() | st.builds(Assignee, kind=some(["user", "place"]), id=ids),
         expected_return=st.none() | days,
         retired_on=st.none() | days,
