@@ -297,8 +297,14 @@ def following(account: Account, units: Decimal = ZERO) -> Entry | None:
     return Entry(next_month(account), amount, account.value - amount, account.value, units)
 
 
-def value_on(account: Account, day: date) -> Decimal:
-    """The value that the machine would have if it went on that day; the posted value where that is of a later one."""
+def value_on(account: Account, day: date, counted: Decimal = ZERO) -> Decimal:
+    """The value that the machine would have if it went on that day, when its meter has counted so much.
+
+    It is the posted one where more is posted than that.
+    """
+    if account.terms.counts_units:
+        last = following(account, units_left(account, counted)) if account.terms.meter else None
+        return last.value if last else account.value
     value = account.value
     for entry in ahead(account, day):
         value = entry.value
@@ -326,9 +332,9 @@ class Disposal(Value):
     gain: SignedDigits
 
 
-def disposal(book: BookName, account: Account, day: date, proceeds: Decimal) -> Disposal:
-    """A machine goes on that day."""
-    currency, value = account.terms.cost.currency, value_on(account, day)
+def disposal(book: BookName, account: Account, day: date, proceeds: Decimal, counted: Decimal = ZERO) -> Disposal:
+    """A machine goes on that day, when its meter has counted so much."""
+    currency, value = account.terms.cost.currency, value_on(account, day, counted)
     return Disposal(
         book=book,
         currency=currency,

@@ -1,4 +1,4 @@
-"""A machine of a company: its life from purchase to retirement, with maintenance, breakdowns, meters, assignment."""
+"""A machine of a company: its life from purchase to retirement, with its work, meters, books and assignment."""
 
 from base64 import b64encode
 from collections.abc import Iterator
@@ -310,7 +310,7 @@ class DepreciationPosted(Event):
     amount: Digits
     accumulated: Total
     value: Digits
-    opening: Digits
+    opening: Total
     units: Digits = "0"
 
 
@@ -1148,4 +1148,5 @@ def _disposals(machine: Equipment, proceeds: Money | None, day: date) -> Iterato
     for book, account in machine.accounts.items():
         if proceeds and proceeds.currency != account.terms.cost.currency:
             raise proceeds_in_other_currency()
-        yield disposal(book, account, day, proceeds.decimal if proceeds else ZERO)
+        counted = machine.counted(account.terms.meter)
+        yield disposal(book, account, day, proceeds.decimal if proceeds else ZERO, counted)

@@ -14,6 +14,7 @@ from domain.depreciation import (
     BookPolicy,
     Disposal,
     Frequency,
+    Opening,
     posting_id,
 )
 from domain.equipment import (
@@ -323,6 +324,17 @@ def test_another_value_or_salvage_value_is_charged_over_the_life_that_is_left() 
     assert cheaper.when(post("2025-11")).facts[0].event.model_dump()["amount"] == "1000.00"
 
 
+def test_the_largest_values_can_be_charged_and_revalued_within_a_year() -> None:
+    largest = "999999999999999.00"
+    huge = terms(cost=soles(largest), salvage=soles("0.00"), opening=Opening.YEAR)
+    first = DepreciationSet(equipment_id="ex-7", book=FINANCIAL, terms=huge)
+    story = given(ACME, EXCAVATOR, first).when(post()).story.when(revise("2024-04", value=soles(largest))).story
+    (fact,) = story.when(post("2024-04")).facts
+    assert fact.event.model_dump(include={"opening", "amount"}) == {
+        **{"opening": "1008333333333332.33", "amount": "8403361344537.81"},
+    }
+
+
 def test_a_revision_names_the_period_that_it_begins_with() -> None:
     story = given(ACME, EXCAVATOR, depreciated(), postings(2))
     for period in ("2024-03", "2024-04", "2024-06"):
@@ -373,6 +385,12 @@ def test_a_machine_that_is_sold_is_depreciated_to_the_day_and_its_gain_is_told_f
     financial = Disposal(book=FINANCIAL, currency="PEN", depreciation="27900.00", value="90300.00", gain="9700.00")
     tax = Disposal(book=TAX, currency="PEN", depreciation="108000.00", value="12000.00", gain="88000.00")
     story.when(sold, by=MAX).then(retired(financial, tax, proceeds=soles("100000.00")))
+
+
+def test_a_machine_that_goes_is_charged_for_what_its_meter_has_counted() -> None:
+    story = given(ACME, EXCAVATOR, reading("0"), depreciated(**BY_UNITS, meter=Meter.HOURS), reading("100"))
+    gone = Disposal(book=FINANCIAL, currency="PEN", depreciation="10800.00", value="109200.00", gain="-109200.00")
+    story.when(RetireEquipment(equipment_id="ex-7", reason="worn out"), by=MAX).then(retired(gone))
 
 
 def test_a_machine_that_is_scrapped_loses_the_value_that_it_had() -> None:

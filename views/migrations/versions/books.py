@@ -21,7 +21,7 @@ CREATE TABLE erp.books (
     terms jsonb NOT NULL,
     value numeric(19, 4) NOT NULL,
     base numeric(19, 4) NOT NULL,
-    opening numeric(19, 4) NOT NULL,
+    opening numeric(24, 4) NOT NULL,
     accumulated numeric(24, 4) NOT NULL,
     used numeric(24, 4) NOT NULL,
     used_since numeric(24, 4) NOT NULL,
