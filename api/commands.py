@@ -206,7 +206,7 @@ def decided(rule: Rule[Any], outcome: OutcomeItem, location: str, extra: Mapping
     """The answer that the outcome stands for. Raises the problem that a refusal is."""
     notes = {"Consistency": f"{outcome.partition}:{outcome.position}", "Cache-Control": "no-store", **extra}
     if outcome.status is not Status.ACCEPTED:
-        members = {"command_id": outcome.command_id, "command": location}
+        members = {"command_id": str(outcome.command_id), "command": location}
         raise of_outcome(outcome)(outcome.detail or "", errors=outcome.errors, headers=notes, members=members)
     resource = resource_path(rule, outcome.aggregate_id)
     body = outcome.model_dump(mode="json") | {"command": location, "resource": resource}

@@ -64,6 +64,8 @@ def document() -> dict[str, Any]:
         paths.setdefault(f"{ROOT}/{resource.path}", {})["get"] = list_operation(resource, schemas)
         if resource.item_path:
             paths.setdefault(f"{ROOT}/{resource.item_path}", {})["get"] = item_operation(resource, schemas)
+        if resource.item_path and resource.at:
+            paths[f"{ROOT}/{resource.item_path}/diff"] = {"get": diff_operation(resource)}
     for path, (name, summary, media) in OPEN_PATHS.items():
         paths[path] = {"get": open_operation(path, name, summary, media)}
     for rule in RULES.values():
@@ -172,6 +174,29 @@ def item_operation(resource: Resource[Any], schemas: Schemas) -> dict[str, Any]:
                 "content": {JSON: {"schema": schema}},
             },
             "304": {"description": "It is as the caller has it.", "headers": header_refs("ETag", *ALWAYS)},
+            **problems(READING),
+        },
+    }
+
+
+def diff_operation(resource: Resource[Any]) -> dict[str, Any]:
+    keys = [found for found in item_parameters(resource) if found.place == "path"]
+    moment = {"type": "string", "format": "date-time"}
+    span = (
+        Parameter("from", "query", moment, "The earlier moment, such as 2026-03-31T00:00Z.", required=True),
+        Parameter("to", "query", moment, "The later moment; default: now."),
+    )
+    return {
+        "operationId": f"diff{resource.item.__name__.removesuffix('Item')}",
+        "summary": "What has changed of it between two moments, each as it was known then.",
+        "tags": [tag_of(resource)],
+        "parameters": [*map(parameter, (*keys, *span)), *map(parameter_ref, ("Consistency", "Prefer", *CARRIED))],
+        "responses": {
+            "200": {
+                "description": "The fields that differ.",
+                "headers": header_refs(*ALWAYS),
+                "content": {JSON: {"schema": CHANGES}},
+            },
             **problems(READING),
         },
     }
@@ -396,6 +421,27 @@ PENDING = {
     "description": "A command that is not decided yet.",
     "required": ["command_id", "status"],
     "properties": {"command_id": UUID, "status": {"const": "pending"}},
+    "additionalProperties": False,
+}
+
+CHANGES = {
+    "type": "object",
+    "required": ["changes"],
+    "properties": {
+        "changes": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "from", "to"],
+                "properties": {
+                    "field": TEXT,
+                    "from": {"description": "What it was; null: absent"},
+                    "to": {"description": "What it has become; null: absent"},
+                },
+                "additionalProperties": False,
+            },
+        }
+    },
     "additionalProperties": False,
 }
 

@@ -5,7 +5,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ from topics.metrics import API_WAITERS
 from views import GROUPS, RESOURCES
 from views.outcomes import OUTCOMES, OutcomeItem
 from views.reading import Reader
-from views.resource import BadQuery, Fault, ItemModel, Page, Query, Resource, one, page, parse
+from views.resource import BadQuery, Fault, ItemModel, Page, Query, Resource, in_time, one, page, parse
 
 PENDING_SECONDS = 1
 #: How long a command may be under way before its address is unknown.
@@ -71,12 +71,14 @@ class Queries:
             if resource.item_path:
                 read = self.command if resource is OUTCOMES else partial(self.detail, resource)
                 yield web.get(f"{ROOT}/{resource.item_path}", read)
+            if resource.item_path and resource.at:
+                yield web.get(f"{ROOT}/{resource.item_path}/diff", partial(self.diff, resource))
 
     async def list(self, resource: Resource[Any], request: web.Request) -> web.Response:
         principal = self.door.principal(request)
         company_id = self.door.company(principal)
         as_csv = self.door.prefers_csv(request)
-        query = checked(resource, request, principal)
+        resource, query = checked(resource, request, principal)
         await self.wait(resource, request)
         parent = parent_of(resource)
 
@@ -93,12 +95,27 @@ class Queries:
     async def detail(self, resource: Resource[Any], request: web.Request) -> web.Response:
         company_id = self.door.company(self.door.principal(request))
         self.door.accepts_json(request)
-        no_parameters(request)
-        await self.wait(resource, request)
-        found = await self.database.read(company_id, lambda reader: one(reader, resource, request.match_info))
+        then = as_it_was(resource, request)
+        await self.wait(then, request)
+        found = await self.database.read(company_id, lambda reader: one(reader, then, request.match_info))
         if found is None:
             raise not_found()
         return item_answer(request, found)
+
+    async def diff(self, resource: Resource[Any], request: web.Request) -> web.Response:
+        """Which fields of an item differ between two moments, each as it was known at that moment."""
+        company_id = self.door.company(self.door.principal(request))
+        self.door.accepts_json(request)
+        moments = between(resource, request)
+        await self.wait(moments[0], request)
+
+        async def read(reader: Reader) -> list[Any]:
+            return [await one(reader, then, request.match_info) for then in moments]
+
+        before, after = await self.database.read(company_id, read)
+        if before is None and after is None:
+            raise not_found()
+        return answered(200, {"changes": list(changes(before, after))}, REVALIDATE)
 
     async def command(self, request: web.Request) -> web.Response:
         """The outcome of a command of the caller's own; pending while it may still be under way."""
@@ -155,21 +172,67 @@ def groups_of(resource: Resource[Any]) -> frozenset[str]:
     return frozenset(name for name in used if GROUPS[name].source == EVENTS.name)
 
 
-def checked(resource: Resource[Any], request: web.Request, principal: Principal) -> Query:
-    """The list request; where a list is the caller's own, the path stands for him too."""
+def checked(resource: Resource[Any], request: web.Request, principal: Principal) -> tuple[Resource[Any], Query]:
+    """What the list request is about; where a list is the caller's own, the path stands for him too."""
     path = dict(request.match_info) | ({OWNER: str(principal.actor)} if OWNER in resource.within else {})
     try:
-        return parse(resource, request.query.items(), path)
+        then, others = in_time(resource, request.query.items())
+        return then, parse(then, others, path)
     except BadQuery as fault:
         if any(found.parameter in resource.within for found in fault.faults):
             raise not_found() from fault  # no id can look like this
         raise parameters_problem(fault.faults) from fault
 
 
+def as_it_was(resource: Resource[Any], request: web.Request) -> Resource[Any]:
+    """The resource at the moments that an item's request names; it takes no other parameters."""
+    try:
+        then, others = in_time(resource, request.query.items())
+    except BadQuery as fault:
+        raise parameters_problem(fault.faults) from fault
+    if others:
+        raise parameters_problem(unknown(name) for name, _ in others)
+    return then
+
+
+def between(resource: Resource[Any], request: web.Request) -> tuple[Resource[Any], Resource[Any]]:
+    """The resource at the moments `from` and `to`; without `to` as it is now."""
+    faults = [unknown(name) for name in request.query if name not in ("from", "to")]
+    if "from" not in request.query:
+        faults.append(Fault("from", "missing", "name the earlier moment"))
+    earlier, later = (_at(resource, name, request.query.getall(name, []), faults) for name in ("from", "to"))
+    if faults:
+        raise parameters_problem(faults)
+    return earlier, later
+
+
+def _at(resource: Resource[Any], name: str, given: list[str], faults: list[Fault]) -> Resource[Any]:
+    try:
+        then, others = in_time(resource, [("as_of", text) for text in given])
+    except BadQuery as fault:
+        faults += [replace(found, parameter=name) for found in fault.faults]
+        return resource
+    if others:
+        faults.append(Fault(name, "repeated", "the parameter is given twice"))
+    return then
+
+
+def changes(before: ItemModel | None, after: ItemModel | None) -> Iterator[dict[str, Any]]:
+    """Fields that differ, with both values; all where one of the items is absent."""
+    old, new = ({} if item is None else item.model_dump(mode="json") for item in (before, after))
+    for field in new or old:
+        if old.get(field) != new.get(field):
+            yield {"field": field, "from": old.get(field), "to": new.get(field)}
+
+
+def unknown(name: str) -> Fault:
+    return Fault(name, "unknown", "there is no such parameter")
+
+
 def no_parameters(request: web.Request, but: str = "") -> None:
-    unknown = [Fault(name, "unknown", "there is no such parameter") for name in request.query if name != but]
-    if unknown:
-        raise parameters_problem(unknown)
+    faults = [unknown(name) for name in request.query if name != but]
+    if faults:
+        raise parameters_problem(faults)
 
 
 def parameters_problem(faults: Iterable[Fault]) -> Problem:

@@ -13,6 +13,7 @@ from views.history import EQUIPMENT_HISTORY, history
 from views.maintenance import MAINTENANCE_JOBS, maintenance
 from views.meters import METER_READINGS, meters
 from views.outcomes import OUTCOMES, outcomes
+from views.past import past
 from views.resource import Resource
 from views.roles import ROLES, roles
 from views.users import USERS, users
@@ -45,7 +46,7 @@ GROUPS: dict[str, Group] = {
             "Companies, users, roles, categories, machines with their jobs, downtime, meters and books as they stand.",
             (companies, users, roles, categories, maintenance, downtime, meters, equipment, books, book_entries),
         ),
-        Group("history", "events", "Every event of every thing.", (history,)),
+        Group("history", "events", "Every event of every thing, and what was known and true when.", (history, past)),
         Group("outcomes", "outcomes", "The first answer to each command.", (outcomes,), keeps=timedelta(days=30)),
     )
 }

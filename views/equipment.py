@@ -1,8 +1,9 @@
 """The machines of a company: list and detail."""
 
 import operator
+from dataclasses import replace
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from sqlalchemy import (
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Date,
     Index,
     Numeric,
+    Select,
     Table,
     Text,
     and_,
@@ -23,6 +25,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.engine import RowMapping
+from sqlalchemy.sql.expression import FromClause
 
 from domain.equipment import (
     BreakdownAbandoned,
@@ -48,13 +51,14 @@ from domain.equipment import (
 )
 from domain.model import Day, Id, Instant, SerialNumber
 from domain.record import Recorded
+from views import past
 from views.categories import table as categories
 from views.companies import table as companies
 from views.items import Named, Price, Version, amount_of, currency_of, price
 from views.maintenance import IS_OPEN, JobState
 from views.maintenance import table as jobs
 from views.reading import Reader
-from views.resource import Filter, ItemModel, LineOfText, Resource, Search, Sort
+from views.resource import Filter, ItemModel, LineOfText, Moments, Resource, Search, Sort
 from views.tables import METADATA, id_of, key, moment, revision
 from views.users import table as users
 from views.view import Change, View
@@ -349,23 +353,41 @@ def _pattern(text: str) -> str:
     return f"%{escaped}%"
 
 
-_assigned_user = and_(
-    table.c.assignee_kind == "user",
-    users.c.company_id == table.c.company_id,
-    users.c.user_id == table.c.assignee_id,
-)
-_category = and_(categories.c.company_id == table.c.company_id, categories.c.category_id == table.c.category_id)
-_rows = (
-    select(
-        table,
-        categories.c.name.label("category_name"),
-        companies.c.name.label("company_name"),
-        users.c.name.label("assignee_name"),
+def _named(machines: FromClause) -> Select[Any]:
+    """Machines with the names of what they refer to, as these are called now."""
+    own = machines.c
+    category = and_(categories.c.company_id == own.company_id, categories.c.category_id == own.category_id)
+    assignee = and_(
+        own.assignee_kind == "user", users.c.company_id == own.company_id, users.c.user_id == own.assignee_id
     )
-    .outerjoin(companies, companies.c.company_id == table.c.company_id)
-    .outerjoin(categories, _category)
-    .outerjoin(users, _assigned_user)
-)
+    return (
+        select(
+            machines,
+            categories.c.name.label("category_name"),
+            companies.c.name.label("company_name"),
+            users.c.name.label("assignee_name"),
+        )
+        .outerjoin(companies, companies.c.company_id == own.company_id)
+        .outerjoin(categories, category)
+        .outerjoin(users, assignee)
+    )
+
+
+def _at(moments: Moments) -> Resource[EquipmentItem]:
+    """The machines as they were: the same items and filters, on rows of the past, in the order of their names."""
+    then = past.machines(moments).subquery("then")
+    return replace(
+        EQUIPMENT,
+        group="history",
+        rows=_named(then),
+        company=then.c.company_id,
+        keys={name: replace(found, column=then.c[found.column.name]) for name, found in EQUIPMENT.keys.items()},
+        filters={name: replace(found, column=then.c[found.column.name]) for name, found in EQUIPMENT.filters.items()},
+        sorts={"name": replace(EQUIPMENT.sorts["name"], expression=then.c.name)},
+        search=None,
+        at=None,
+    )
+
 
 EQUIPMENT = Resource(
     name="equipment",
@@ -375,7 +397,7 @@ EQUIPMENT = Resource(
     permission="equipment.read",
     summary="Machines of the company",
     item=EquipmentItem,
-    rows=_rows,
+    rows=_named(table),
     company=table.c.company_id,
     keys={"equipment_id": Filter(table.c.equipment_id, Id, "Id of the machine")},
     make=item,
@@ -399,4 +421,5 @@ EQUIPMENT = Resource(
     },
     default_sort="name",
     search=Search("Part of the name or the asset tag", table.c.equipment_id, _find, _matches),
+    at=_at,
 )

@@ -10,15 +10,17 @@ The API computes its GET routes and OpenAPI from `views.RESOURCES` and knows no 
 
 import hashlib
 import operator
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
 from sqlalchemy.engine import RowMapping
 
-from domain.model import ONE_LINE
+from domain.model import ONE_LINE, Instant
 from views import cursor
 from views.reading import Reader
 
@@ -60,6 +62,21 @@ class Sort:
     meaning: str
 
 
+#: Parameters that ask for the past, and what they mean.
+TIMES = {
+    "as_of": "As it was known at this time, such as 2026-03-31T00:00Z.",
+    "valid_at": "What was true at this time, late entries included; default: the time of `as_of`.",
+}
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What held at `valid_at`, as known at `as_of`."""
+
+    as_of: datetime
+    valid_at: datetime
+
+
 @dataclass(frozen=True)
 class Resource(Generic[Item]):
     """One readable resource.
@@ -77,6 +94,7 @@ class Resource(Generic[Item]):
     sorts        name -> Sort; a leading minus in a request reverses it
     default_sort such as `name` or `-recorded_at`
     search       gives the condition for `q`, or None where the resource cannot be searched
+    at           the resource as it was at two moments, or None where only the present is known
     """
 
     name: str
@@ -95,6 +113,7 @@ class Resource(Generic[Item]):
     filters: Mapping[str, Filter] = field(default_factory=dict)
     within: Mapping[str, Filter] = field(default_factory=dict)
     search: "Search | None" = None
+    at: "Callable[[Moments], Resource[Item]] | None" = None
 
 
 @dataclass(frozen=True)
@@ -181,16 +200,48 @@ def parameters(resource: Resource[Any]) -> tuple[Parameter, ...]:
         Parameter("fields", "query", {"type": "string"}, "Fields to show, with commas between them; default: all."),
     ]
     search = [Parameter("q", "query", _schema(SearchText), resource.search.meaning)] if resource.search else []
-    return (*within, *filters, *search, *controls)
+    return (*within, *filters, *search, *controls, *_times(resource))
 
 
 def item_parameters(resource: Resource[Any]) -> tuple[Parameter, ...]:
-    """The path parameters of one item."""
-    return tuple(Parameter(n, "path", _schema(f.type), f.meaning, required=True) for n, f in resource.keys.items())
+    """The parameters of one item."""
+    keys = [Parameter(n, "path", _schema(f.type), f.meaning, required=True) for n, f in resource.keys.items()]
+    return (*keys, *_times(resource))
+
+
+def _times(resource: Resource[Any]) -> Iterator[Parameter]:
+    if resource.at is not None:
+        for name, meaning in TIMES.items():
+            yield Parameter(name, "query", {"type": "string", "format": "date-time"}, meaning)
 
 
 def _schema(kind: Any) -> dict[str, Any]:
     return TypeAdapter(kind).json_schema()
+
+
+#: A moment in a request's parameter; unlike in messages, its seconds may be left out.
+Moment = Annotated[Instant, BeforeValidator(lambda text: re.sub(r"(T\d{2}:\d{2})(?!:)", r"\1:00", text))]
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def in_time(resource: Resource[Item], given: Iterable[tuple[str, str]]) -> tuple[Resource[Item], list[tuple[str, str]]]:
+    """The resource as it was at the moments that `as_of` and `valid_at` name, and the parameters besides.
+
+    `as_of` alone asks what was known then, `valid_at` alone what was true then as known now. Raises BadQuery.
+    """
+    asked, others = dict[str, str](), []
+    for name, value in given:
+        if resource.at is None or name not in TIMES or name in asked:
+            others.append((name, value))  # unknown here, or given twice: `parse` says so
+        else:
+            asked[name] = value
+    if not asked or resource.at is None:
+        return resource, others
+    faults: list[Fault] = []
+    as_of, valid_at = (_taken(asked, name, None, faults, TypeAdapter(Moment).validate_python) for name in TIMES)
+    if faults:
+        raise BadQuery(tuple(faults))
+    return resource.at(Moments(as_of or LATEST, valid_at or as_of or LATEST)), others
 
 
 def parse(resource: Resource[Any], given: Iterable[tuple[str, str]], path: Mapping[str, str] | None = None) -> Query:

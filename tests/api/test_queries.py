@@ -180,7 +180,7 @@ def test_what_belongs_to_one_company_is_not_there_for_another(
     company = flo.get("companies", position).json()["items"][0]["company_id"]
     mine = {"company_id": company, "user_id": "flo", "category_id": "excavators", "equipment_id": machines[0]}
     for resource in RESOURCES:
-        if resource.item_path and "{command_id}" not in resource.item_path and "{job_id}" not in resource.item_path:
+        if resource.item_path and set(resource.keys) <= mine.keys():
             path = resource.item_path.format(**mine)
             own, other = flo.get(path), gus.get(path)
             assert own.status_code == 200, path
@@ -217,3 +217,55 @@ def test_an_id_that_does_not_tell_its_time_is_young_from_the_first_sight_on() ->
     assert sightings.is_young("acme", command, now)
     assert sightings.is_young("acme", command, now + YOUNG_SECONDS - 1)
     assert not sightings.is_young("acme", command, now + YOUNG_SECONDS + 1)
+
+
+# -- the past --------------------------------------------------------------------------------------------------------
+
+
+def test_a_machine_can_be_asked_for_as_it_was_known_and_as_it_was_true(ann: Caller, machine: dict[str, Any]) -> None:
+    made = ann.do("equipment", machine)
+    place = made.headers["Location"]
+    known = ann.get(place, {"Consistency": made.headers["Consistency"]}).json()
+    renamed = ann.do(f"equipment/{machine['equipment_id']}/rename", {"name": "Seven"})
+    position = {"Consistency": renamed.headers["Consistency"]}
+    assert ann.get(place, position, as_of=known["updated_at"]).json() == known
+    assert ann.get(place, position, valid_at="2200-01-01T00:00Z").status_code == 400
+    assert ann.get(place, position, as_of="2024-01-01T00:00Z").status_code == 404
+    now = ann.get(place, position).json()
+    assert ann.get(place, position, as_of=now["updated_at"]).json() == now
+    listed = ann.get("equipment", position, as_of=known["updated_at"], limit=200).json()["items"]
+    assert known in listed
+    difference = ann.get(f"{place}/diff", position, **{"from": known["updated_at"]}).json()["changes"]
+    assert {change["field"]: change["to"] for change in difference} == {
+        name: now[name] for name in ("name", "updated_at", "version")
+    }
+
+
+def test_a_difference_from_before_there_was_anything_is_all_of_it(ann: Caller, machine: dict[str, Any]) -> None:
+    made = ann.do("equipment", machine)
+    position, place = {"Consistency": made.headers["Consistency"]}, made.headers["Location"]
+    changes = ann.get(f"{place}/diff", position, **{"from": "2020-01-01T00:00Z"}).json()["changes"]
+    assert {"field": "name", "from": None, "to": machine["name"]} in changes
+    nothing = {"from": "2020-01-01T00:00Z", "to": "2020-01-02T00:00Z"}
+    problem(ann.get(f"{place}/diff", position, **nothing), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "named"),
+    [
+        ("equipment", {"as_of": "yesterday"}, "as_of"),
+        ("equipment", {"as_of": "2026-03-31T00:00Z", "sort": "serial_number"}, "sort"),
+        ("equipment", {"as_of": "2026-03-31T00:00Z", "q": "x"}, "q"),
+        ("users", {"as_of": "2026-03-31T00:00Z"}, "as_of"),
+        ("equipment/EX-7", {"valid_at": "2026-03-31"}, "valid_at"),
+        ("equipment/EX-7", {"colour": "red"}, "colour"),
+        ("equipment/EX-7/diff", {}, "from"),
+        ("equipment/EX-7/diff", {"from": "2026-03-31T00:00Z", "to": "x"}, "to"),
+        ("equipment/EX-7/diff", {"from": "2026-03-31T00:00Z", "since": "x"}, "since"),
+    ],
+)
+def test_a_wrong_question_about_the_past_names_its_parameter(
+    ann: Caller, path: str, query: dict[str, str], named: str
+) -> None:
+    faults = problem(ann.get(path, **query), 400, "bad-parameters")["errors"]
+    assert [fault["parameter"] for fault in faults] == [named]

@@ -1,0 +1,324 @@
+"""What was known and true of each machine, and when: two times for every fact.
+
+A fact is one thing said of a machine: its name, who has it, whether a job is open. It was true from `effective_from`
+until `effective_to`, and known so from `recorded_from` until `recorded_to`. A late entry splits what was known of the
+time before it; nothing is ever forgotten. So one question has one answer: what held at T, as known at R.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, time
+from typing import Any
+
+from pydantic_core import to_json
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Computed,
+    Date,
+    DateTime,
+    Index,
+    Numeric,
+    Select,
+    Table,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.expression import FromClause
+
+from domain.equipment import (
+    BreakdownAbandoned,
+    EquipmentAssigned,
+    EquipmentBrokeDown,
+    EquipmentCreated,
+    EquipmentMoved,
+    EquipmentRenamed,
+    EquipmentRepaired,
+    EquipmentRetired,
+    EquipmentReturned,
+    EquipmentVoided,
+    MaintenanceCancelled,
+    MaintenanceCompleted,
+    MaintenanceRescheduled,
+    MaintenanceScheduled,
+    MaintenanceStarted,
+    Status,
+    equipment,
+)
+from domain.record import Recorded
+from views.history import table as history
+from views.resource import Moments
+from views.tables import METADATA, key, moment
+from views.view import Change, View
+
+table = Table(
+    "equipment_past",
+    METADATA,
+    key("company_id"),
+    key("equipment_id"),
+    key("fact"),
+    key("about"),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("effective_from", DateTime(timezone=True), primary_key=True),
+    moment("effective_to"),
+    moment("recorded_from"),
+    moment("recorded_to"),
+    Column("value", JSONB),
+    Column("name", Text, Computed("CASE WHEN fact = 'name' THEN value #>> '{}' END", persisted=True)),
+)
+Index(
+    "equipment_past_by_name",
+    table.c.company_id,
+    table.c.name,
+    table.c.equipment_id,
+    postgresql_where=table.c.fact == "name",
+)
+
+past = View("past", table)
+
+#: What is true of a machine from its beginning.
+FIRST = datetime(1900, 1, 1, tzinfo=UTC)
+
+
+class Saying:
+    """Say a fact from a time on: until the next known fact of its kind begins, or for good. What was known of that time
+    until now stays as what was known. The same event again says nothing new."""
+
+    def text(self, schema: str) -> str:
+        own = f'"{schema}".equipment_past'
+        return f"""
+WITH said AS (
+    SELECT FROM {own}
+    WHERE company_id = $1 AND equipment_id = $2 AND fact = $3 AND about = $4 AND position = $5
+), ended AS (
+    UPDATE {own} SET recorded_to = $8
+    WHERE company_id = $1 AND equipment_id = $2 AND fact = $3 AND about = $4 AND recorded_to = 'infinity'
+      AND effective_to > $6 AND (effective_from <= $6 OR $9) AND NOT EXISTS (SELECT FROM said)
+    RETURNING effective_from, effective_to, value
+), later AS (
+    SELECT min(effective_from) AS begins FROM {own}
+    WHERE company_id = $1 AND equipment_id = $2 AND fact = $3 AND about = $4 AND recorded_to = 'infinity'
+      AND effective_from > $6
+)
+INSERT INTO {own} (company_id, equipment_id, fact, about, position, effective_from, effective_to,
+                   recorded_from, recorded_to, value)
+SELECT $1, $2, $3, $4, $5::bigint, effective_from, $6, $8, 'infinity'::timestamptz, value
+FROM ended WHERE effective_from < $6
+UNION ALL
+SELECT $1, $2, $3, $4, $5, $6::timestamptz,
+       CASE WHEN $9 THEN 'infinity'
+            ELSE coalesce((SELECT max(effective_to) FROM ended), (SELECT begins FROM later), 'infinity') END,
+       $8::timestamptz, 'infinity', $7::jsonb
+WHERE NOT EXISTS (SELECT FROM said)
+"""  # noqa: S608 - the schema is ours
+
+
+SAYING = Saying()
+
+
+def said(
+    machine: str,
+    fact: Recorded,
+    what: str,
+    value: Any,
+    *,
+    about: str = "",
+    since: datetime | None = None,
+    for_good: bool = False,
+) -> Change:
+    """`what` is `value` from `since`, or from when the event was true; None takes it away."""
+    begins = since or fact.event.effective_at or fact.recorded_at
+    content = None if value is None else to_json(value).decode()
+    values = (fact.company_id, machine, what, about, fact.position, begins, content, fact.recorded_at, for_good)
+    return Change(SAYING, values)
+
+
+@past.on
+def created(event: EquipmentCreated, fact: Recorded) -> Iterator[Change]:
+    """A machine is what it is from its first day in service, whenever it was registered."""
+    first_day = datetime.combine(event.in_service_on, time.min, UTC)
+    since = min(first_day, event.effective_at or fact.recorded_at)
+    papers = event.model_dump(mode="json", exclude={"equipment_id", "name", "category_id", "effective_at"})
+    for what, value in (
+        ("name", event.name),
+        ("category", event.category_id),
+        ("papers", papers | {"created_at": fact.recorded_at}),
+    ):
+        yield said(event.equipment_id, fact, what, value, since=since, for_good=True)
+    yield said(event.equipment_id, fact, "voided", None, since=FIRST, for_good=True)
+
+
+@past.on
+def voided(event: EquipmentVoided, fact: Recorded) -> Change:
+    """It should never have been there: as known from now on, it never was."""
+    return said(event.equipment_id, fact, "voided", value=True, since=FIRST, for_good=True)
+
+
+@past.on
+def renamed(event: EquipmentRenamed, fact: Recorded) -> Change:
+    return said(event.equipment_id, fact, "name", event.name)
+
+
+@past.on
+def moved(event: EquipmentMoved, fact: Recorded) -> Change:
+    return said(event.equipment_id, fact, "place", event.place)
+
+
+@past.on
+def assigned(event: EquipmentAssigned, fact: Recorded) -> Change:
+    has = {
+        "kind": event.assignee.kind,
+        "id": event.assignee.id,
+        "since": event.effective_at or fact.recorded_at,
+        "expected_return_on": event.expected_return,
+    }
+    return said(event.equipment_id, fact, "assignee", has)
+
+
+@past.on
+def returned(event: EquipmentReturned, fact: Recorded) -> Change:
+    return said(event.equipment_id, fact, "assignee", None)
+
+
+@past.on
+def scheduled(event: MaintenanceScheduled, fact: Recorded) -> Change:
+    return said(event.equipment_id, fact, "due", event.scheduled_date, about=event.job_id)
+
+
+@past.on
+def rescheduled(event: MaintenanceRescheduled, fact: Recorded) -> Change:
+    return said(event.equipment_id, fact, "due", event.scheduled_date, about=event.job_id)
+
+
+@past.on
+def started(event: MaintenanceStarted, fact: Recorded) -> Change:
+    return said(event.equipment_id, fact, "work", value=True, about=event.job_id)
+
+
+@past.on
+def completed(event: MaintenanceCompleted, fact: Recorded) -> Iterator[Change]:
+    yield from _ended(event.equipment_id, event.job_id, fact)
+    yield said(event.equipment_id, fact, "done", event.completed_date, about=event.job_id)
+
+
+@past.on
+def cancelled(event: MaintenanceCancelled, fact: Recorded) -> Iterator[Change]:
+    yield from _ended(event.equipment_id, event.job_id, fact)
+
+
+def _ended(machine: str, job_id: str, fact: Recorded) -> Iterator[Change]:
+    """From then on the job is not open: also where its start was recorded after the time of its end."""
+    for what in ("due", "work"):
+        yield said(machine, fact, what, None, about=job_id, for_good=True)
+
+
+@past.on
+def broke_down(event: EquipmentBrokeDown, fact: Recorded) -> Change:
+    return said(event.equipment_id, fact, "broken", event.effective_at or fact.recorded_at)
+
+
+@past.on
+def repaired(event: EquipmentRepaired | BreakdownAbandoned, fact: Recorded) -> Change:
+    return said(event.equipment_id, fact, "broken", None, for_good=True)
+
+
+@past.on
+def retired(event: EquipmentRetired, fact: Recorded) -> Change:
+    how = {"retired_on": event.retired_date, "retired_by": event.retired_by, "retirement_reason": event.reason}
+    return said(event.equipment_id, fact, "retired", how)
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+def _hold(facts: FromClause, at: Moments) -> ColumnElement[bool]:
+    return and_(
+        facts.c.recorded_from <= at.as_of,
+        facts.c.recorded_to > at.as_of,
+        facts.c.effective_from <= at.valid_at,
+        facts.c.effective_to > at.valid_at,
+    )
+
+
+def machines(at: Moments) -> Select[Any]:
+    """The machines of all companies as they were, in columns named as those of the equipment view."""
+    named = table.alias("named")
+    own = _facts(named, at).lateral("own")
+    revision = _revision(named, at).lateral("revision")
+    papers, assignee, gone = own.c.said["papers"], own.c.said["assignee"], own.c.said["retired"]
+    return (
+        select(
+            named.c.company_id,
+            named.c.equipment_id,
+            named.c.name,
+            own.c.said["category"].astext.label("category_id"),
+            own.c.said["place"].astext.label("place"),
+            *(papers[name].astext.label(name) for name in ("serial_number", "manufacturer", "model")),
+            papers["manufacturer_serial"].astext.label("manufacturer_serial"),
+            *(cast(papers[name].astext, Date).label(name) for name in ("purchased_on", "in_service_on")),
+            cast(papers["purchase_price"]["amount"].astext, Numeric(19, 4)).label("purchase_price"),
+            papers["purchase_price"]["currency"].astext.label("purchase_currency"),
+            cast(papers["created_at"].astext, DateTime(timezone=True)).label("created_at"),
+            assignee["kind"].astext.label("assignee_kind"),
+            assignee["id"].astext.label("assignee_id"),
+            cast(assignee["since"].astext, DateTime(timezone=True)).label("assigned_at"),
+            cast(assignee["expected_return_on"].astext, Date).label("expected_return_on"),
+            cast(gone["retired_on"].astext, Date).label("retired_on"),
+            *(gone[name].astext.label(name) for name in ("retired_by", "retirement_reason")),
+            cast(own.c.said["broken"].astext, DateTime(timezone=True)).label("broken_down_since"),
+            own.c.next_due_on,
+            own.c.last_maintained_on,
+            _status(own, gone).label("status"),
+            revision.c.version,
+            revision.c.updated_at,
+        )
+        .select_from(named)
+        .join(own, true())
+        .join(revision, true())
+        .where(named.c.fact == "name", _hold(named, at), own.c.said["voided"].astext.is_(None))
+    )
+
+
+def _facts(named: FromClause, at: Moments) -> Select[Any]:
+    """One row: what is said of the machine itself as an object, and what its jobs come to."""
+    facts = table.alias("facts")
+    day = cast(facts.c.value[()].astext, Date)
+    return select(
+        func.jsonb_object_agg(facts.c.fact, facts.c.value).filter(facts.c.about == "").cast(JSONB).label("said"),
+        func.min(day).filter(facts.c.fact == "due").label("next_due_on"),
+        func.max(day).filter(facts.c.fact == "done").label("last_maintained_on"),
+        func.bool_or(facts.c.fact == "work").label("in_maintenance"),
+    ).where(
+        facts.c.company_id == named.c.company_id,
+        facts.c.equipment_id == named.c.equipment_id,
+        facts.c.value.is_not(None),
+        _hold(facts, at),
+    )
+
+
+def _revision(named: FromClause, at: Moments) -> Select[Any]:
+    """Up to which version the machine was known."""
+    return select(
+        func.max(history.c.version).label("version"), func.max(history.c.recorded_at).label("updated_at")
+    ).where(
+        history.c.company_id == named.c.company_id,
+        history.c.aggregate == equipment.name,
+        history.c.aggregate_id == named.c.equipment_id,
+        history.c.recorded_at <= at.as_of,
+    )
+
+
+def _status(own: FromClause, gone: ColumnElement[Any]) -> ColumnElement[str]:
+    return case(
+        (gone.is_not(None), Status.RETIRED.value),
+        (or_(own.c.in_maintenance, own.c.said["broken"].is_not(None)), Status.IN_MAINTENANCE.value),
+        (own.c.next_due_on.is_not(None), Status.MAINTENANCE_SCHEDULED.value),
+        else_=Status.ACTIVE.value,
+    )
