@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import Column, ColumnElement, Date, Index, Table, Text, and_, column, exists, select, tuple_
+from sqlalchemy import Column, ColumnElement, Date, Index, Table, Text, and_, column, or_, select, update
 from sqlalchemy import table as named_table
 from sqlalchemy.engine import RowMapping
 
@@ -22,7 +22,7 @@ from views.items import Named, Price, Version
 from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
 from views.tables import METADATA, SCHEMA, id_of, key, revision
 from views.view import Change, View
-from views.writing import deleting, replacing
+from views.writing import Statement, deleting, given, replacing
 
 
 class EntryKind(StrEnum):
@@ -42,6 +42,7 @@ table = Table(
     Column("kind", Text, nullable=False),
     id_of("period", optional=True),
     Column("entered_on", Date, nullable=False),
+    Column("holds_until", Date),
     Column("currency", Text, nullable=False),
     Column("amount", AMOUNT, nullable=False),
     Column("value", AMOUNT, nullable=False),
@@ -54,10 +55,6 @@ table = Table(
 KEY = (table.c.equipment_id, table.c.book, table.c.entry)
 Index("book_entries_by_day", table.c.company_id, table.c.entered_on, *KEY)
 Index("book_entries_by_period", table.c.company_id, table.c.period, *KEY)
-Index(
-    "book_entries_by_machine",
-    *(table.c.company_id, table.c.equipment_id, table.c.book, table.c.entered_on, table.c.version),
-)
 
 book_entries = View("book-entries", table)
 
@@ -65,12 +62,30 @@ ENTERED = replacing(
     table, "period", "entered_on", "currency", "amount", "value", "units", "gain", "reason", amount=Decimal(0)
 )
 VOIDED = deleting(table, "equipment_id")
+FOLLOWED = Statement(
+    update(table)
+    .where(
+        *(table.c[name] == given(table.c[name]) for name in ("company_id", "equipment_id", "book")),
+        table.c.entry != given(table.c.entry),
+        table.c.version < given(table.c.version),
+        table.c.holds_until.is_(None),
+    )
+    .values(holds_until=given(table.c.entered_on)),
+    (),
+    {},
+)
+
+
+def _entered(fact: Recorded, **entry: Any) -> Iterator[Change]:
+    """The entry that held until now ends, and this one holds."""
+    yield FOLLOWED(fact, **entry)
+    yield ENTERED(fact, **entry)
 
 
 @book_entries.on
-def opened(event: DepreciationSet, fact: Recorded) -> Change:
+def opened(event: DepreciationSet, fact: Recorded) -> Iterator[Change]:
     """The machine comes with its cost; until the first posting other terms replace these."""
-    return ENTERED(
+    return _entered(
         fact,
         **_of(event, EntryKind.OPENING),
         entered_on=event.terms.available_on,
@@ -85,8 +100,8 @@ def voided(event: EquipmentVoided, fact: Recorded) -> Change:
 
 
 @book_entries.on
-def posted(event: DepreciationPosted, fact: Recorded) -> Change:
-    return ENTERED(
+def posted(event: DepreciationPosted, fact: Recorded) -> Iterator[Change]:
+    return _entered(
         fact,
         **_of(event, EntryKind.POSTING, event.period),
         entered_on=last_day(number_of(event.period)),
@@ -98,8 +113,8 @@ def posted(event: DepreciationPosted, fact: Recorded) -> Change:
 
 
 @book_entries.on
-def revised(event: DepreciationRevised, fact: Recorded) -> Change:
-    return ENTERED(
+def revised(event: DepreciationRevised, fact: Recorded) -> Iterator[Change]:
+    return _entered(
         fact,
         **_of(event, EntryKind.REVISION, event.period),
         entered_on=first_day(number_of(event.period) - event.terms.step + 1),
@@ -113,7 +128,7 @@ def revised(event: DepreciationRevised, fact: Recorded) -> Change:
 def retired(event: EquipmentRetired, fact: Recorded) -> Iterator[Change]:
     """The last charge, up to the day; then the machine has no value."""
     for closed in event.disposals:
-        yield ENTERED(
+        yield from _entered(
             fact,
             equipment_id=event.equipment_id,
             book=closed.book.value,
@@ -176,11 +191,8 @@ def item(row: RowMapping) -> BookEntryItem:
 
 
 def _in_force(entered_on: ColumnElement[date], day: date) -> ColumnElement[bool]:
-    """The last entry of each machine and book on a day."""
-    later = table.alias("later")
-    same = (getattr(later.c, name) == getattr(table.c, name) for name in ("company_id", "equipment_id", "book"))
-    follows = tuple_(later.c.entered_on, later.c.version) > tuple_(table.c.entered_on, table.c.version)
-    return and_(entered_on <= day, ~exists().where(*same, later.c.entered_on <= day, follows))
+    """The entry of each machine and book that holds on a day."""
+    return and_(entered_on <= day, or_(table.c.holds_until.is_(None), table.c.holds_until > day))
 
 
 _machines = named_table("equipment", column("company_id"), column("equipment_id"), column("name"), schema=SCHEMA)
@@ -198,7 +210,7 @@ BOOK_ENTRIES = Resource(
     company=table.c.company_id,
     keys={
         "equipment_id": Filter(table.c.equipment_id, Id, "Id of the machine"),
-        "book": Filter(table.c.book, BookName, "The book"),
+        "book": Filter(table.c.book, Id, "The book"),
         "entry": Filter(table.c.entry, Id, "The entry, such as posting-2026-10"),
     },
     make=item,

@@ -201,7 +201,7 @@ _machine = and_(_machines.c.company_id == table.c.company_id, _machines.c.equipm
 _rows = select(table, _machines.c.name.label("equipment_name")).outerjoin(_machines, _machine)
 _keys = {
     "equipment_id": Filter(table.c.equipment_id, Id, "Id of the machine"),
-    "book": Filter(table.c.book, BookName, "The book"),
+    "book": Filter(table.c.book, Id, "The book"),
 }
 
 BOOKS = Resource(

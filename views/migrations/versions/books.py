@@ -46,6 +46,7 @@ CREATE TABLE erp.book_entries (
     kind text NOT NULL,
     period text COLLATE "C",
     entered_on date NOT NULL,
+    holds_until date,
     currency text NOT NULL,
     amount numeric(19, 4) NOT NULL,
     value numeric(19, 4) NOT NULL,
@@ -65,7 +66,6 @@ INDEXES = (
     "books_by_updated ON erp.books (company_id, updated_at, equipment_id, book)",
     f"book_entries_by_day ON erp.book_entries (company_id, entered_on, {KEY})",
     f"book_entries_by_period ON erp.book_entries (company_id, period, {KEY})",
-    "book_entries_by_machine ON erp.book_entries (company_id, equipment_id, book, entered_on, version)",
 )
 
 ADDED = (
