@@ -89,8 +89,13 @@ def _mend(typed: Any, error: Any) -> None:
     if error["type"] in ("int_type", "bool_type") and re.fullmatch(r"-?\d+|true|false", str(error["input"])):
         typed[last] = json.loads(error["input"])
     elif error["type"] == "enum":
-        choices = {name.casefold(): name for name in re.findall("'([^']+)'", error["ctx"]["expected"])}
-        typed[last] = choices.get(str(error["input"]).casefold(), error["input"])
+        choices = {_spelt(name): name for name in re.findall("'([^']+)'", error["ctx"]["expected"])}
+        typed[last] = choices.get(_spelt(error["input"]), error["input"])
+
+
+def _spelt(choice: object) -> str:
+    """A choice as help shows it: small, with dashes."""
+    return str(choice).casefold().replace("_", "-")
 
 
 async def _send(rule: Rule[Any], command: Command, envelope: Envelope) -> int:

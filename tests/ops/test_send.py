@@ -9,12 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from domain import RULES
+from domain.charges import Method
 from domain.company import UpdateMaintenancePolicy
 from domain.decider import kebab
-from domain.equipment import RecordMaintenance, ScheduleMaintenance
+from domain.depreciation import Plan
+from domain.equipment import RecordMaintenance, ScheduleMaintenance, SetDepreciation
 from domain.maintenance import MaintenanceType
-from domain.model import Role
-from domain.user import AddUser
+from domain.periods import Convention
 from ops.errors import Fault
 from ops.send import Envelope, as_typed, message_of
 from tests.ops.shell import Shell
@@ -47,9 +48,17 @@ def test_numbers_are_typed_as_text_and_choices_in_either_case() -> None:
     read = as_typed(RecordMaintenance, done | {"maintenance_type": "preventive"})
     assert isinstance(read, RecordMaintenance)
     assert (read.labour_minutes, read.maintenance_type) == (90, MaintenanceType.PREVENTIVE)
-    user = as_typed(AddUser, {"user_id": "u", "name": "U", "email": "u@example.com", "roles": ["ADMIN", "viewer"]})
-    assert isinstance(user, AddUser)
-    assert user.roles == (Role.ADMIN, Role.VIEWER)
+    policy = {"types_for_managers": ["Calibration", "PREVENTIVE"]}
+    asked = as_typed(UpdateMaintenancePolicy, {"company_id": "acme", "policy": policy})
+    assert isinstance(asked, UpdateMaintenancePolicy)
+    assert asked.policy.types_for_managers == (MaintenanceType.CALIBRATION, MaintenanceType.PREVENTIVE)
+
+
+def test_choices_of_several_words_are_typed_as_help_shows_them() -> None:
+    plan = {"method": "straight-line", "life_months": "12", "convention": "half_year"}
+    read = as_typed(SetDepreciation, {"equipment_id": "EX-7", "book": "financial", "plan": plan})
+    assert isinstance(read, SetDepreciation)
+    assert read.plan == Plan(method=Method.STRAIGHT_LINE, life_months=12, convention=Convention.HALF_YEAR)
 
 
 def test_nested_values_are_read_too() -> None:
