@@ -191,7 +191,7 @@ def terms_of(row: RowMapping) -> Terms:
 
 
 def account_of(row: RowMapping) -> Account:
-    """The account as rules see it."""
+    """The account as rules see it, but for what its meter has counted, which no schedule needs."""
     names = ("value", "base", "opening", "accumulated", "used", "used_since", "posted", "since")
     return Account(terms=terms_of(row), **{name: row[name] for name in names})
 
