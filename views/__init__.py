@@ -14,6 +14,7 @@ from views.maintenance import MAINTENANCE_JOBS, maintenance
 from views.meters import METER_READINGS, meters
 from views.outcomes import OUTCOMES, outcomes
 from views.past import past
+from views.reliability import RELIABILITY
 from views.resource import Resource
 from views.roles import ROLES, roles
 from views.users import USERS, users
@@ -29,6 +30,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
     MAINTENANCE_JOBS,
     DOWNTIME,
     METER_READINGS,
+    RELIABILITY,
     BOOKS,
     SCHEDULES,
     BOOK_ENTRIES,

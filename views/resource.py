@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, DateTime, Select, bindparam, func, literal, select, tuple_
 from sqlalchemy.engine import RowMapping
 
-from domain.model import ONE_LINE, Instant
+from domain.model import FIRST_YEAR, LAST_YEAR, ONE_LINE, Instant
 from views import cursor
 from views.reading import Reader
 
@@ -95,6 +95,7 @@ class Resource(Generic[Item]):
     default_sort such as `name` or `-recorded_at`
     search       gives the condition for `q`, or None where the resource cannot be searched
     at           the resource as it was at two moments, or None where only the present is known
+    windowed     whether the figures are those of a window of time, which `rows` know as `FROM` and `UNTIL`
     """
 
     name: str
@@ -114,6 +115,12 @@ class Resource(Generic[Item]):
     within: Mapping[str, Filter] = field(default_factory=dict)
     search: "Search | None" = None
     at: "Callable[[Moments], Resource[Item]] | None" = None
+    windowed: bool = False
+
+
+#: The window of time that a request names; all time where it names none.
+FROM = bindparam("window_from", datetime(FIRST_YEAR + 1, 1, 1, tzinfo=UTC), DateTime(timezone=True))
+UNTIL = bindparam("window_until", datetime(LAST_YEAR - 1, 12, 31, tzinfo=UTC), DateTime(timezone=True))
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,7 @@ class Query:
     limit: int = DEFAULT_LIMIT
     total: bool = False
     fields: frozenset[str] | None = None
+    window: Mapping[str, datetime] = field(default_factory=dict)
     fingerprint: str = ""
 
 
@@ -200,7 +208,14 @@ def parameters(resource: Resource[Any]) -> tuple[Parameter, ...]:
         Parameter("fields", "query", {"type": "string"}, "Fields to show, with commas between them; default: all."),
     ]
     search = [Parameter("q", "query", _schema(SearchText), resource.search.meaning)] if resource.search else []
-    return (*within, *filters, *search, *controls, *_times(resource))
+    return (*within, *filters, *_bounds(resource), *search, *controls, *_times(resource))
+
+
+def _bounds(resource: Resource[Any]) -> Iterator[Parameter]:
+    if not resource.windowed:
+        return
+    yield Parameter("from", "query", _schema(Instant), "Figures from this time on; without it from the beginning.")
+    yield Parameter("until", "query", _schema(Instant), "Figures before this time; without it until now.")
 
 
 def item_parameters(resource: Resource[Any]) -> tuple[Parameter, ...]:
@@ -259,14 +274,26 @@ def parse(resource: Resource[Any], given: Iterable[tuple[str, str]], path: Mappi
         total=_taken(query, "total", False, faults, TypeAdapter(bool).validate_python),
         fields=_taken(query, "fields", None, faults, lambda value: _known_fields(resource, value)),
     )
-    fingerprint = _fingerprint(resource.name, sort, checked.text, [(name, value) for name, value, _ in chosen])
+    window = _window(query, faults) if resource.windowed else {}
+    given_values = [(name, value) for name, value, _ in chosen]
+    fingerprint = _fingerprint(resource.name, sort, checked.text, [*given_values, *window.items()])
     after = _taken(
         query, "cursor", None, faults, lambda value: cursor.read(value, fingerprint, _cursor_types(resource, sort))
     )
     faults += [Fault(name, "unknown", "there is no such parameter") for name in query]
     if faults:
         raise BadQuery(tuple(faults))
-    return replace(checked, after=after, fingerprint=fingerprint)
+    return replace(checked, after=after, window=window, fingerprint=fingerprint)
+
+
+def _window(query: dict[str, str], faults: list[Fault]) -> dict[str, datetime]:
+    read = TypeAdapter(Instant).validate_strings
+    window = {
+        bound.key: _taken(query, name, bound.value, faults, read) for name, bound in (("from", FROM), ("until", UNTIL))
+    }
+    if window[UNTIL.key] <= window[FROM.key]:
+        faults.append(Fault("until", "invalid", "must be later than `from`"))
+    return window
 
 
 def parse_key(resource: Resource[Any], path: Mapping[str, str]) -> tuple[ColumnElement[bool], ...] | None:
@@ -350,7 +377,7 @@ async def page(reader: Reader, resource: Resource[Item], query: Query) -> Page[I
     conditions = [resource.company == reader.company_id, *query.conditions]
     if query.text is not None and resource.search is not None:
         conditions.append(await _matching(reader, resource.search, query.text))
-    found = await reader.connection.execute(_listing(resource, query, conditions))
+    found = await reader.connection.execute(_listing(resource, query, conditions), query.window)
     rows = found.mappings().all()
     total = await _count(reader, resource, conditions) if query.total else None
     return Page(
