@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from agents.log import LaneStopped
-from domain.engine import Book, chain_key, folded_under, state_version_of
+from domain.engine import Book, chain_key, folded_under, rosters_with, state_version_of
 from topics.cloudevents import Record
 from topics.messages import read_event
 
@@ -19,7 +19,8 @@ def fold_journal(journal: Iterable[Record]) -> dict[str, bytes | None]:
 
 
 def outdated(records: Mapping[str, bytes]) -> bool:
-    """Whether any record has an older state version. Raises LaneStopped for a newer one: this build is too old."""
+    """Whether any record has an older state version, or lacks a roster that was not kept then. Raises LaneStopped for
+    a newer version: this build is too old."""
     older = False
     for key, record in records.items():
         folded = folded_under(key)
@@ -30,7 +31,7 @@ def outdated(records: Mapping[str, bytes]) -> bool:
             raise LaneStopped(
                 f"{key} has state version {version}, this build knows {folded.state_version}: start a newer build"
             )
-        older = older or version < folded.state_version
+        older = older or version < folded.state_version or any(roster not in records for roster in rosters_with(key))
     return older
 
 

@@ -214,7 +214,7 @@ class Roster(Generic[S]):
     """What a company must know of a set of its aggregates, such as how many admins may act: one small record, folded
     from their events by the functions added by `on`, so that no rule scans.
 
-    Stored companies get a new roster, or one that sees more, by a new state version of a decider that feeds it.
+    A roster that sees more than it did gets a new `state_version`, as a state with another shape does.
     """
 
     name: str
@@ -228,6 +228,10 @@ class Roster(Generic[S]):
         wanted = list(get_type_hints(fold).values())[1]
         self.folds.update(dict.fromkeys(get_args(wanted) or (wanted,), fold))
         return fold
+
+    def goes_with(self, decider: Decider[Any]) -> bool:
+        """Whether each event of the decider feeds the roster, so that neither is stored without the other."""
+        return set(decider.events) <= self.folds.keys()
 
     def evolve(self, state: S, event: Event, before: State) -> S:
         return self.folds[type(event)](state, event, before)

@@ -29,6 +29,10 @@ id_reused = Refusal("id-reused", Kind.INVALID, "The command id was used for anot
 failed = Refusal("failed", Kind.INVALID, "Deciding the command failed; an operator has been told.")
 
 S = TypeVar("S", bound=State)
+COMPANIONS = {
+    decider.name: tuple(roster.name for roster in ROSTERS.values() if roster.goes_with(decider))
+    for decider in BY_NAME.values()
+}
 NO_CHAIN = bytes(32)
 
 #: Wrong fields that a refusal names at most.
@@ -212,6 +216,12 @@ def decode_aggregate(folded: Decider[Any] | Roster[Any], record: bytes) -> Versi
     """What `encode_aggregate` stored; fields that this build does not know are left out."""
     _, version, state = record.split(b" ", 2)
     return Versioned(int(version), type(folded.initial).model_validate_json(state))
+
+
+def rosters_with(key: str) -> Iterable[str]:
+    """Keys of the rosters that are stored whenever the aggregate under `key` is."""
+    company_id, _, rest = key.partition("/")
+    return [roster_key(company_id, name) for name in COMPANIONS.get(rest.partition("/")[0], ())]
 
 
 def state_version_of(record: bytes) -> int:

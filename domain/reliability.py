@@ -1,4 +1,4 @@
-"""How reliable a machine was in a window of time: failures, repair times, availability. Pure arithmetic over its stops.
+"""How reliable machines were in a window of time: failures, repair times, availability; arithmetic over their stops.
 
 A failure is an unplanned loss of function (IEEE 493). Intervals are half-open, `[start, end)`; a stop that has not
 ended goes on until now. Stops that overlap are one. All is clipped to the window and to the machine's service life.
@@ -54,32 +54,57 @@ class Outage(NamedTuple):
 
 
 class Reliability(NamedTuple):
-    """Figures of one machine. Times are sums or means over the time observed; availabilities lie between 0 and 1.
+    """What the stops of machines come to in the time observed: sums, and the figures that follow from them.
 
-    observed      window and service life, up to now
-    operating     observed time without any stop
-    downtime      unplanned; planned stops outside of it are `planned_downtime`
-    failures      that happened in the time observed; repairs that ended in it
-    mtbf          operating time per failure; without one see `operating`, the time survived
-    mttr          time of repair per repair
-    mdt           unplanned downtime per outage, waiting included
-    inherent      MTBF / (MTBF + MTTR): failures and repairs alone
-    achieved      MTBM / (MTBM + mean time of maintenance work), planned work included
-    operational   operating / observed: all downtime, waiting included
+    observed          window and service life, up to now
+    operating         observed time without any stop
+    downtime          unplanned, waiting included; planned stops outside of it are `planned_downtime`
+    repairing         work of the repairs that ended; serving: planned work
+    outages           unplanned stops seen; failures: those that began, repairs: those that ended in working order
+    services          planned stops seen
     """
 
-    observed: timedelta
-    operating: timedelta
-    downtime: timedelta
-    planned_downtime: timedelta
-    failures: int
-    repairs: int
-    mtbf: timedelta | None
-    mttr: timedelta | None
-    mdt: timedelta | None
-    inherent: Decimal | None
-    achieved: Decimal | None
-    operational: Decimal | None
+    observed: timedelta = NOTHING
+    operating: timedelta = NOTHING
+    downtime: timedelta = NOTHING
+    planned_downtime: timedelta = NOTHING
+    repairing: timedelta = NOTHING
+    serving: timedelta = NOTHING
+    outages: int = 0
+    failures: int = 0
+    repairs: int = 0
+    services: int = 0
+
+    @property
+    def mtbf(self) -> timedelta | None:
+        """Mean time between failures: operating time per failure; without one see `operating`, the time survived."""
+        return _mean(self.operating, self.failures)
+
+    @property
+    def mttr(self) -> timedelta | None:
+        """Mean time to repair: work of the repair per repair."""
+        return _mean(self.repairing, self.repairs)
+
+    @property
+    def mdt(self) -> timedelta | None:
+        """Mean downtime per outage, waiting included."""
+        return _mean(self.downtime, self.outages)
+
+    @property
+    def inherent(self) -> Decimal | None:
+        """MTBF / (MTBF + MTTR): availability as failures and repairs alone would leave it."""
+        return _availability(self.mtbf, self.mttr)
+
+    @property
+    def achieved(self) -> Decimal | None:
+        """MTBM / (MTBM + mean time of maintenance work): planned work included."""
+        between = _mean(self.operating, self.failures + self.services)
+        return _availability(between, _mean(self.repairing + self.serving, self.repairs + self.services))
+
+    @property
+    def operational(self) -> Decimal | None:
+        """Operating time as a share of the time observed: all downtime, waiting included."""
+        return _share(self.operating, self.observed)
 
 
 def reliability(stops: Iterable[Stop], window: Span, life: Span, now: datetime) -> Reliability:
@@ -88,29 +113,25 @@ def reliability(stops: Iterable[Stop], window: Span, life: Span, now: datetime) 
     told = list(stops)
     outages = _outages([stop for stop in told if not stop.planned], observed, now)
     services = _outages([stop for stop in told if stop.planned], observed, now)
-    down = _total(outages)
-    stood = _total(_outages(told, observed, now))
-    operating = observed.length - stood
-    failures, repairs = sum(outage.begins for outage in outages), sum(outage.restored for outage in outages)
-    repairing = sum((outage.worked for outage in outages if outage.restored), NOTHING)
-    serving = sum((service.worked for service in services), NOTHING)
-    mtbf, mttr = _mean(operating, failures), _mean(repairing, repairs)
+    down, stood = _total(outages), _total(_outages(told, observed, now))
     return Reliability(
         observed=observed.length,
-        operating=operating,
+        operating=observed.length - stood,
         downtime=down,
         planned_downtime=stood - down,
-        failures=failures,
-        repairs=repairs,
-        mtbf=mtbf,
-        mttr=mttr,
-        mdt=_mean(down, len(outages)),
-        inherent=_availability(mtbf, mttr),
-        achieved=_availability(
-            _mean(operating, failures + len(services)), _mean(repairing + serving, repairs + len(services))
-        ),
-        operational=_share(operating, observed.length),
+        repairing=sum((outage.worked for outage in outages if outage.restored), NOTHING),
+        serving=sum((service.worked for service in services), NOTHING),
+        outages=len(outages),
+        failures=sum(outage.begins for outage in outages),
+        repairs=sum(outage.restored for outage in outages),
+        services=len(services),
     )
+
+
+def together(machines: Iterable[Reliability]) -> Reliability:
+    """Several machines as one: their times and counts added up, so that a mean is one over all their failures."""
+    columns = zip(Reliability(), *machines, strict=True)
+    return Reliability(*(sum(column[1:], column[0]) for column in columns))
 
 
 def _outages(stops: list[Stop], observed: Span, now: datetime) -> list[Outage]:

@@ -13,12 +13,23 @@ import agents.lane
 from agents.decision import GROUP_LIMIT, HOUR, REMEMBERED_FOR, Draft, Place, remembered
 from agents.lane import Inbox, Lane
 from agents.log import LaneStopped, Surroundings
+from agents.refold import outdated
 from agents.state import Head, PartitionState, StateRecord, head_key, is_head, placed
 from domain import RULES
 from domain.decider import Refusal
-from domain.engine import COMMAND_LIMIT, Versioned, aggregate_key, command_key, encode_aggregate, state_version_of
+from domain.engine import (
+    COMMAND_LIMIT,
+    Versioned,
+    aggregate_key,
+    command_key,
+    encode_aggregate,
+    roster_key,
+    state_version_of,
+)
 from domain.equipment import Equipment, equipment
 from domain.record import Outcome, Status
+from domain.role import staff
+from domain.user import user
 from tests.agents.broker import Broker
 from tests.agents.orders import (
     MORNING,
@@ -740,6 +751,21 @@ async def test_state_of_a_newer_version_makes_this_build_leave() -> None:
     async with at_work(log) as office:
         with pytest.raises(LaneStopped, match="start a newer build"):
             await office.until(lambda: office.lane.serving)
+
+
+def test_rosters_have_versions_as_aggregates_have() -> None:
+    key = roster_key(FIRM, staff.name)
+    assert outdated({key: b"0 1 {}"})
+    assert not outdated({key: b"%d 1 {}" % staff.state_version})
+    with pytest.raises(LaneStopped, match="start a newer build"):
+        outdated({key: b"%d 1 {}" % (staff.state_version + 1)})
+
+
+def test_a_roster_that_was_not_kept_before_is_folded_when_the_lane_starts() -> None:
+    person, machine = aggregate_key(FIRM, "user", "u-1"), aggregate_key(FIRM, "equipment", "m-1")
+    records = {person: b"%d 1 {}" % user.state_version, machine: b"%d 1 {}" % equipment.state_version}
+    assert outdated(records)
+    assert not outdated(records | {roster_key(FIRM, staff.name): b"%d 1 {}" % staff.state_version})
 
 
 # -- refusals to serve -----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from domain.reliability import NOTHING, Reliability, Span, Stop, reliability
+from domain.reliability import NOTHING, Reliability, Span, Stop, reliability, together
 
 MONDAY = datetime(2026, 6, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -55,6 +55,20 @@ def test_planned_service_counts_for_the_achieved_and_the_operational_availabilit
     assert (found.mtbf, found.mttr, found.planned_downtime) == (351 * HOUR, 4 * HOUR, 10 * HOUR)
     assert found.inherent == Decimal("0.988732")
     assert (found.achieved, found.operational) == (Decimal("0.975000"), Decimal("0.975000"))
+
+
+def test_machines_together_have_the_means_of_all_their_failures() -> None:
+    first, second = figures(failure(100, 106)), figures(failure(400, 402), failure(500, 504), service(600, 610))
+    both = together([first, second, figures()])
+    assert (both.observed, both.operating) == (2160 * HOUR, 2138 * HOUR)
+    assert (both.failures, both.mtbf, both.mttr) == (3, 2138 * HOUR / 3, 4 * HOUR)
+    assert both.operational == Decimal("0.989815")
+    assert together([first]) == first
+
+
+def test_no_machines_have_no_figures() -> None:
+    found = together([])
+    assert (found.observed, found.mtbf, found.operational) == (NOTHING, None, None)
 
 
 # --- what is not defined --------------------------------------------------------------------------------------------
