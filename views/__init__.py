@@ -14,7 +14,7 @@ from views.maintenance import MAINTENANCE_JOBS, maintenance
 from views.meters import METER_READINGS, meters
 from views.outcomes import OUTCOMES, outcomes
 from views.past import past
-from views.reliability import RELIABILITY
+from views.reliability import CATEGORY_RELIABILITY, RELIABILITY
 from views.resource import Resource
 from views.roles import ROLES, roles
 from views.users import USERS, users
@@ -31,6 +31,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
     DOWNTIME,
     METER_READINGS,
     RELIABILITY,
+    CATEGORY_RELIABILITY,
     BOOKS,
     SCHEDULES,
     BOOK_ENTRIES,

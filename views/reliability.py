@@ -1,8 +1,8 @@
-"""How reliable each machine was in a window of time, computed from its downtime and its planned maintenance."""
+"""How reliable machines were in a window of time, computed from their downtime and their planned maintenance."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -13,7 +13,7 @@ from sqlalchemy.engine import RowMapping
 from domain.equipment import Status
 from domain.maintenance import MaintenanceType
 from domain.model import Id
-from domain.reliability import Reliability, Span, Stop, reliability
+from domain.reliability import Reliability, Span, Stop, reliability, together
 from domain.zones import zone
 from views.categories import table as categories
 from views.companies import table as companies
@@ -29,6 +29,10 @@ Seconds = Annotated[int, Field(ge=0)]
 
 _of_machine = and_(downtime.c.company_id == machines.c.company_id, downtime.c.equipment_id == machines.c.equipment_id)
 _job_of_machine = and_(jobs.c.company_id == machines.c.company_id, jobs.c.equipment_id == machines.c.equipment_id)
+
+_of_category = and_(
+    categories.c.company_id == machines.c.company_id, categories.c.category_id == machines.c.category_id
+)
 
 
 def _told(*columns: ColumnElement[Any], where: ColumnElement[bool]) -> ColumnElement[Any]:
@@ -57,12 +61,13 @@ SERVICES = _told(
     ),
 )
 
+#: What is asked of a machine: its first and last day in service, its breakdowns and services.
+LIVED = func.jsonb_build_array(machines.c.in_service_on, machines.c.retired_on, BREAKDOWNS, SERVICES, type_=JSONB)
 
-class ReliabilityItem(ItemModel):
-    """How reliable a machine was. What has nothing to be computed from is null, never 0."""
 
-    equipment: Annotated[Named, Field(description="The machine")]
-    category: Annotated[Named, Field(description="Its kind")]
+class Figures(ItemModel):
+    """What has nothing to be computed from is null, never 0."""
+
     observed_seconds: Annotated[Seconds, Field(description="Window and service life, up to now")]
     operating_seconds: Annotated[Seconds, Field(description="Observed time in which it did not stand still")]
     downtime_seconds: Annotated[Seconds, Field(description="Unplanned downtime, waiting included")]
@@ -83,51 +88,78 @@ class ReliabilityItem(ItemModel):
     ] = None
 
 
-def item(row: RowMapping) -> ReliabilityItem:
-    found = reliability(_stops(row), Span(row["window_from"], row["window_until"]), _life(row), row["now"])
-    return ReliabilityItem(
-        equipment=Named(id=row["equipment_id"], name=row["name"]),
-        category=Named(id=row["category_id"], name=row["category_name"]),
-        failures=found.failures,
-        repairs=found.repairs,
-        **_in_seconds(found),
-        inherent_availability=found.inherent,
-        achieved_availability=found.achieved,
-        operational_availability=found.operational,
-    )
+class ReliabilityItem(Figures):
+    """How reliable a machine was. What has nothing to be computed from is null, never 0."""
+
+    equipment: Annotated[Named, Field(description="The machine")]
+    category: Annotated[Named, Field(description="Its kind")]
 
 
-def _in_seconds(found: Reliability) -> dict[str, Any]:
-    """The lengths of time among the figures, in whole seconds."""
+class CategoryReliabilityItem(Figures):
+    """How reliable the machines of a category were together: means are over all their failures."""
+
+    category: Annotated[Named, Field(description="Kind of equipment")]
+    machines: Annotated[int, Field(description="Machines of the category, whether they were in service or not")]
+
+
+def machine_item(row: RowMapping) -> ReliabilityItem:
+    category = Named(id=row["category_id"], name=row["category_name"])
+    machine = Named(id=row["equipment_id"], name=row["name"])
+    return ReliabilityItem(equipment=machine, category=category, **_shown(_found(row["lived"], row)))
+
+
+def category_item(row: RowMapping) -> CategoryReliabilityItem:
+    found = together(_found(lived, row) for lived in row["machines"])
+    category = Named(id=row["category_id"], name=row["name"])
+    return CategoryReliabilityItem(category=category, machines=len(row["machines"]), **_shown(found))
+
+
+def _shown(found: Reliability) -> dict[str, Any]:
+    """The figures by the names that readers know: lengths of time in whole seconds."""
     names = ("observed", "operating", "downtime", "planned_downtime", "mtbf", "mttr", "mdt")
     lengths = {name: getattr(found, name) for name in names}
-    second = timedelta(seconds=1)
-    return {f"{name}_seconds": None if length is None else length // second for name, length in lengths.items()}
+    seconds = {
+        f"{name}_seconds": None if length is None else length // timedelta(seconds=1)
+        for name, length in lengths.items()
+    }
+    shares = {f"{name}_availability": getattr(found, name) for name in ("inherent", "achieved", "operational")}
+    return {**seconds, **shares, "failures": found.failures, "repairs": found.repairs}
 
 
-def _stops(row: RowMapping) -> Iterator[Stop]:
-    for start, end, minutes, state in row["breakdowns"]:
-        worked = timedelta(minutes=minutes) if minutes else None
-        restored = state == BreakdownState.REPAIRED
-        yield Stop(datetime.fromisoformat(start), _moment(end), worked=worked, restored=restored)
-    for start, end in row["services"]:
-        yield Stop(datetime.fromisoformat(start), _moment(end), planned=True)
+def _found(lived: list[Any], row: RowMapping) -> Reliability:
+    """The figures of a machine from what `LIVED` tells of it, over the row's window."""
+    first, last, breakdowns, services = lived
+    stops = chain(map(_breakdown, breakdowns), map(_service, services))
+    life = _life(date.fromisoformat(first), last and date.fromisoformat(last), row)
+    return reliability(stops, Span(row["window_from"], row["window_until"]), life, row["now"])
+
+
+def _breakdown(told: list[Any]) -> Stop:
+    start, end, minutes, state = told
+    worked = timedelta(minutes=minutes) if minutes else None
+    return Stop(datetime.fromisoformat(start), _moment(end), False, worked, state == BreakdownState.REPAIRED)
+
+
+def _service(told: list[Any]) -> Stop:
+    start, end = told
+    return Stop(datetime.fromisoformat(start), _moment(end), planned=True)
 
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def _life(row: RowMapping) -> Span:
+def _life(first: date, last: date | None, row: RowMapping) -> Span:
     """From the first day in service to the last, in the company's zone."""
     name = row["time_zone"] or "UTC"
-    after = row["retired_on"] + timedelta(days=1) if row["retired_on"] else None
-    return Span(_midnight(row["in_service_on"], name), _midnight(after, name) if after else row["now"])
+    return Span(_midnight(first, name), _midnight(last + timedelta(days=1), name) if last else row["now"])
 
 
 def _midnight(day: date, name: str) -> datetime:
     return datetime.combine(day, time.min, zone(name)).astimezone(UTC)
 
+
+WINDOW = (FROM.label("window_from"), UNTIL.label("window_until"), func.now().label("now"))
 
 RELIABILITY = Resource(
     name="reliability",
@@ -141,20 +173,14 @@ RELIABILITY = Resource(
         machines,
         categories.c.name.label("category_name"),
         companies.c.time_zone,
-        BREAKDOWNS.label("breakdowns"),
-        SERVICES.label("services"),
-        FROM.label("window_from"),
-        UNTIL.label("window_until"),
-        func.now().label("now"),
+        LIVED.label("lived"),
+        *WINDOW,
     )
     .outerjoin(companies, companies.c.company_id == machines.c.company_id)
-    .outerjoin(
-        categories,
-        and_(categories.c.company_id == machines.c.company_id, categories.c.category_id == machines.c.category_id),
-    ),
+    .outerjoin(categories, _of_category),
     company=machines.c.company_id,
     keys={"equipment_id": Filter(machines.c.equipment_id, Id, "Id of the machine")},
-    make=item,
+    make=machine_item,
     filters={
         "equipment_id": Filter(machines.c.equipment_id, Id, "This machine alone"),
         "category_id": Filter(machines.c.category_id, Id, "Machines of this category"),
@@ -162,6 +188,33 @@ RELIABILITY = Resource(
         "status": Filter(machines.c.status, Status, "Machines in this status"),
     },
     sorts={"name": Sort(machines.c.name, LineOfText, "by name")},
+    default_sort="name",
+    windowed=True,
+)
+CATEGORY_RELIABILITY = Resource(
+    name="category-reliability",
+    path="category-reliability",
+    item_path=None,
+    group="fleet",
+    permission="equipment.read",
+    summary="Failures, repair times and availability by category",
+    item=CategoryReliabilityItem,
+    rows=select(
+        categories,
+        companies.c.time_zone,
+        select(func.coalesce(func.jsonb_agg(LIVED), func.jsonb_build_array(), type_=JSONB))
+        .select_from(machines)
+        .where(_of_category)
+        .correlate(categories)
+        .scalar_subquery()
+        .label("machines"),
+        *WINDOW,
+    ).outerjoin(companies, companies.c.company_id == categories.c.company_id),
+    company=categories.c.company_id,
+    keys={"category_id": Filter(categories.c.category_id, Id, "Id of the category")},
+    make=category_item,
+    filters={"category_id": Filter(categories.c.category_id, Id, "This category alone")},
+    sorts={"name": Sort(categories.c.name, LineOfText, "by name")},
     default_sort="name",
     windowed=True,
 )

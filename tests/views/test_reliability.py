@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from domain.category import CategoryDefined
 from domain.equipment import (
     BreakdownAbandoned,
     EquipmentBrokeDown,
@@ -16,7 +17,7 @@ from domain.maintenance import MaintenanceType
 from domain.model import Event
 from tests.domain.acme import ACME, CORRECTIVE, EXCAVATOR, PREVENTIVE, scheduled, started
 from tests.views.conftest import World
-from views.reliability import RELIABILITY, ReliabilityItem
+from views.reliability import CATEGORY_RELIABILITY, RELIABILITY, ReliabilityItem
 from views.resource import BadQuery, parse
 
 MONTH = {"from": "2026-06-01T00:00:00Z", "until": "2026-07-01T00:00:00Z"}
@@ -126,6 +127,17 @@ async def test_figures_are_listed_by_category_page_by_page_and_counted(world: Wo
     assert [found.equipment.id for found in (*first.items, *second.items)] == ["ex-7", "ex-8"]
     with pytest.raises(BadQuery, match="cursor"):
         parse(RELIABILITY, [("category_id", "excavators"), ("limit", "1"), ("cursor", first.next)])
+
+
+async def test_machines_of_a_category_are_reliable_together(world: World) -> None:
+    other = EXCAVATOR.model_copy(update={"equipment_id": "ex-8", "name": "Excavator 8"})
+    cranes = CategoryDefined(category_id="cranes", name="Cranes")
+    await world.tell(*ACME[1:], cranes, EXCAVATOR, other, *failure("hose", 100, 106), *failure("pump", 400, 402))
+    empty, excavators = (await world.list(CATEGORY_RELIABILITY, **MONTH)).items
+    assert (empty.category.name, empty.machines, empty.observed_seconds, empty.mtbf_seconds) == ("Cranes", 0, 0, None)
+    assert (excavators.category.name, excavators.machines, excavators.failures) == ("Excavators", 2, 2)
+    assert (excavators.mtbf_seconds, excavators.mttr_seconds) == (716 * 3600, 4 * 3600)
+    assert excavators.operational_availability == Decimal("0.994444")
 
 
 @pytest.mark.parametrize(
