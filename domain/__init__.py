@@ -8,10 +8,11 @@ from domain.company import company
 from domain.decider import Decider, Roster, Rule, wire_type
 from domain.equipment import equipment
 from domain.model import Event
+from domain.part import part
 from domain.role import role, staff
 from domain.user import user
 
-DECIDERS: tuple[Decider[Any], ...] = (company, user, role, category, equipment)
+DECIDERS: tuple[Decider[Any], ...] = (company, user, role, category, equipment, part)
 
 #: Roster name -> roster.
 ROSTERS: dict[str, Roster[Any]] = {roster.name: roster for roster in (staff,)}

@@ -13,10 +13,12 @@ from views.history import EQUIPMENT_HISTORY, history
 from views.maintenance import MAINTENANCE_JOBS, maintenance
 from views.meters import METER_READINGS, meters
 from views.outcomes import OUTCOMES, outcomes
+from views.parts import PARTS, parts
 from views.past import past
 from views.reliability import CATEGORY_RELIABILITY, RELIABILITY
 from views.resource import Resource
 from views.roles import ROLES, roles
+from views.stock_movements import STOCK_MOVEMENTS, stock_movements
 from views.users import USERS, users
 from views.view import Group, View
 
@@ -35,6 +37,8 @@ RESOURCES: tuple[Resource[Any], ...] = (
     BOOKS,
     SCHEDULES,
     BOOK_ENTRIES,
+    PARTS,
+    STOCK_MOVEMENTS,
     OUTCOMES,
 )
 
@@ -46,8 +50,21 @@ GROUPS: dict[str, Group] = {
         Group(
             "fleet",
             "events",
-            "Companies, users, roles, categories, machines with their jobs, downtime, meters and books as they stand.",
-            (companies, users, roles, categories, maintenance, downtime, meters, equipment, books, book_entries),
+            "Companies, users, roles, categories, machines with all that is theirs, and parts as they stand.",
+            (
+                companies,
+                users,
+                roles,
+                categories,
+                maintenance,
+                downtime,
+                meters,
+                equipment,
+                books,
+                book_entries,
+                parts,
+                stock_movements,
+            ),
         ),
         Group("history", "events", "Every event of every thing, and what was known and true when.", (history, past)),
         Group("outcomes", "outcomes", "The first answer to each command.", (outcomes,), keeps=timedelta(days=30)),

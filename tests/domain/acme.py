@@ -1,6 +1,7 @@
-"""The company that the tests tell of: its people, its categories, one excavator."""
+"""The company that the tests tell of: its people, its categories, one excavator, one part on stock."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from domain.category import CategoryDefined
@@ -19,6 +20,7 @@ from domain.equipment import (
 )
 from domain.maintenance import MaintenanceType
 from domain.model import Money, Role
+from domain.part import PartDefined, StockIssued, StockLevel, StockReceived, StockReserved, UnitCost, digits
 from domain.periods import label
 from domain.role import RoleDefined
 from domain.user import UserAddedToCompany
@@ -48,6 +50,7 @@ EXCAVATOR = EquipmentCreated(
     in_service_on=date(2024, 3, 1),
 )
 BROKEN = EquipmentBrokeDown(equipment_id="ex-7", breakdown_id="hose", description="Oil everywhere")
+FILTER = PartDefined(part_id="filter", name="Oil filter", unit="pc", minimum="4", reorder_quantity="10", currency="PEN")
 LENT = EquipmentAssigned(equipment_id="ex-7", assignee=Assignee(kind="user", id="tess"))
 
 
@@ -110,3 +113,41 @@ def postings(months: int, book: BookName = FINANCIAL, **changes: Any) -> list[De
             )
         )
     return found
+
+
+def received(
+    quantity: str = "10", cost: str = "2.50", movement_id: str = "in", after: StockLevel | None = None
+) -> StockReceived:
+    """Oil filters delivered, the first ones unless told what is there after."""
+    return StockReceived(
+        part_id="filter",
+        movement_id=movement_id,
+        quantity=quantity,
+        unit_cost=UnitCost(amount=cost, currency="PEN"),
+        after=after or StockLevel(balance=quantity, average_cost=digits(Decimal(cost))),
+    )
+
+
+def taken(quantity: str, movement_id: str = "take") -> StockIssued:
+    """Some of the first ten filters issued for the excavator's oil job."""
+    return StockIssued(
+        part_id="filter",
+        movement_id=movement_id,
+        equipment_id="ex-7",
+        job_id="oil",
+        quantity=quantity,
+        unit_cost=UnitCost(amount="2.5", currency="PEN"),
+        after=StockLevel(balance=digits(10 - Decimal(quantity)), average_cost="2.5"),
+    )
+
+
+def reserved(quantity: str, movement_id: str = "keep") -> StockReserved:
+    """Some of the first ten filters kept for the excavator's oil job."""
+    return StockReserved(
+        part_id="filter",
+        movement_id=movement_id,
+        equipment_id="ex-7",
+        job_id="oil",
+        quantity=quantity,
+        after=StockLevel(balance="10", reserved=quantity, average_cost="2.5"),
+    )

@@ -15,6 +15,7 @@ from tests.domain.acme import (
     ADA,
     BROKEN,
     EXCAVATOR,
+    FILTER,
     LENT,
     OPERATOR,
     STOREKEEPER,
@@ -22,7 +23,10 @@ from tests.domain.acme import (
     every,
     policy,
     postings,
+    received,
+    reserved,
     scheduled,
+    taken,
 )
 from tests.domain.scenario import Answer, Story, given
 
@@ -49,6 +53,9 @@ DONE = {
     "cost": MONEY,
     "notes": "",
 }
+
+MOVED = {"part_id": "filter", "movement_id": "m-1"}
+FOR_JOB = {"equipment_id": "ex-7", "job_id": "oil"}
 
 #: Every command with every field filled.
 FULL: dict[str, dict[str, Any]] = {
@@ -181,9 +188,23 @@ FULL: dict[str, dict[str, Any]] = {
         "units": "120.5",
     },
     "equipment.retire": {"equipment_id": "ex-7", "reason": "worn out", "proceeds": MONEY},
+    "part.define": {
+        "part_id": "belt",
+        "name": "Belt",
+        "unit": "m",
+        "minimum": "2.5",
+        "reorder_quantity": "25",
+    },
+    "part.receive-stock": MOVED | {"quantity": "2.5", "unit_cost": {"amount": "0.0125", "currency": "PEN"}},
+    "part.issue-stock": MOVED | FOR_JOB | {"quantity": "9"},
+    "part.return-stock": MOVED | {"issue_id": "take", "quantity": "1"},
+    "part.count-stock": MOVED | {"counted": "9.5"},
+    "part.adjust-stock": MOVED | {"difference": "-0.5", "reason": "spilt"},
+    "part.reserve-stock": MOVED | FOR_JOB | {"quantity": "2"},
+    "part.release-stock": MOVED | FOR_JOB,
 }
 
-STORY = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled())
+STORY = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled(), FILTER, received())
 EMPTY = given()
 STORIES = {
     "company.create": EMPTY,
@@ -200,6 +221,8 @@ STORIES = {
     "equipment.post-depreciation": given(
         ACME, EXCAVATOR, depreciated(method=Method.UNITS_OF_PRODUCTION, total_units="1000")
     ),
+    "part.return-stock": STORY.and_then([taken("2")]),
+    "part.release-stock": STORY.and_then([reserved("2")]),
     "company.reactivate": given(ACME, CompanySuspended(company_id="acme", reason="unpaid")),
 }
 

@@ -27,11 +27,13 @@ from domain.equipment import Assignee, Breakdown, Equipment, Job, MeterReading, 
 from domain.maintenance import MaintenanceType, Meter
 from domain.masks import DEFAULT_MASK
 from domain.model import Command, Day, Email, Id, Instant, Money, Name, Role, State, TaxId
+from domain.part import Issue, Part, StockLevel, StockReserved, UnitCost
 from domain.role import DefinedRole
 from domain.user import User
 from tests.domain.acme import (
     ACME,
     EXCAVATOR,
+    FILTER,
     FINANCIAL,
     OPERATOR,
     depreciated,
@@ -39,8 +41,10 @@ from tests.domain.acme import (
     plan,
     policy,
     postings,
+    received,
     scheduled,
     soles,
+    taken,
     terms,
 )
 from tests.domain.samples import FULL, about, rule
@@ -85,6 +89,8 @@ accounts = st.builds(
     used_since=counts,
     metered=counts,
 )
+quantities = st.from_regex(r"\A(0|[1-9][0-9]{0,8})(\.[0-9]{1,4})?\Z")
+issues = st.builds(Issue, out=quantities, unit_cost=quantities, equipment_id=ids, job_id=ids)
 states: dict[str, st.SearchStrategy[State]] = {
     "company": st.builds(
         Company,
@@ -128,6 +134,15 @@ states: dict[str, st.SearchStrategy[State]] = {
         used=st.booleans(),
         voided=st.booleans(),
     ),
+    "part": st.builds(
+        Part,
+        minimum=quantities,
+        reorder_quantity=quantities,
+        currency=some(sorted(MINOR_UNITS)),
+        level=st.builds(StockLevel, balance=quantities, reserved=quantities, average_cost=quantities),
+        reservations=st.dictionaries(ids, quantities, max_size=4),
+        movements=st.dictionaries(ids, st.none() | issues, max_size=4),
+    ),
 }
 
 
@@ -147,8 +162,26 @@ def test_a_state_is_read_as_it_was_stored(name: str, data: st.DataObject, versio
 # --- any sequence of commands ---------------------------------------------------------------------------------------
 
 EX8 = EXCAVATOR.model_copy(update={"equipment_id": "ex-8", "serial_number": "EQ-2024-EX-000008"})
+KEPT = StockReserved(
+    part_id="filter",
+    movement_id="keep",
+    equipment_id="ex-7",
+    job_id="belts",
+    quantity="2",
+    after=StockLevel(balance="8", reserved="2", average_cost="2.5"),
+)
 START = given(
-    ACME, EXCAVATOR, EX8, scheduled(), depreciated(), postings(1), policy(intervals=every(30), maximum_open_jobs=3)
+    ACME,
+    EXCAVATOR,
+    EX8,
+    scheduled(),
+    depreciated(),
+    postings(1),
+    policy(intervals=every(30), maximum_open_jobs=3),
+    FILTER,
+    received(),
+    taken("2"),
+    KEPT,
 )
 
 #: Commands about machines are the most frequent, suspensions rare; nobody opens a second company.
@@ -159,9 +192,10 @@ WEIGHTS = {
     "category.archive": 1,
     "equipment.retire": 2,
     "role.define": 8,
-    "role.change": 8,
+    "role.change": 16,
     "role.remove": 8,
     "equipment.void": 5,
+    "user.reactivate": 8,
 }
 KINDS = [
     rule for rule in RULES.values() for _ in range(WEIGHTS.get(rule.permission, 10 if rule.decider is equipment else 3))
@@ -208,6 +242,16 @@ def choices(dice: Random, today: datetime) -> dict[str, Any]:
         "purchase_price": [None, soles("120000.00")],
         "period": [f"2024-{month:02d}" for month in (3, 3, 4, 4, 4, 5)],
         "proceeds": [None, soles("500.00")],
+        "part_id": ["filter"] * 4 + ["belt"],
+        "movement_id": [f"move-{dice.randrange(100)}"],
+        "issue_id": ["take", "move-1"],
+        "unit": ["pc"],
+        "minimum": ["4"],
+        "reorder_quantity": ["10"],
+        "quantity": ["0.5", "1", "6"],
+        "unit_cost": [UnitCost(amount="2.25", currency="PEN"), UnitCost(amount="1", currency="USD")],
+        "counted": ["0", "5", "7.5"],
+        "difference": ["-1", "-8", "2"],
         "policy": [MaintenancePolicy(intervals=every(30)), MaintenancePolicy(maximum_open_jobs=3)],
     }
     return {name: dice.choice(values) for name, values in options.items()}
