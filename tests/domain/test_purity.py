@@ -12,6 +12,7 @@ MODULES = sorted((Path(__file__).parents[2] / "domain").glob("**/*.py"))
 PURE = {"pydantic", "stdnum", "dateutil", "domain"}
 PURE_STDLIB = {
     "base64",
+    "calendar",
     "collections",
     "contextlib",
     "dataclasses",
@@ -20,6 +21,7 @@ PURE_STDLIB = {
     "enum",
     "functools",
     "hashlib",
+    "heapq",
     "importlib",
     "itertools",
     "re",
