@@ -9,6 +9,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from api.bulk import Bulk
 from api.commands import Commands
 from api.database import Database
 from api.docs import Docs
@@ -34,9 +35,11 @@ def make_app(settings: Settings) -> web.Application:
     manners = Manners(settings)
     app = web.Application(middlewares=[manners.around], client_max_size=settings.body_limit)
     app.on_response_prepare.append(manners.prepare)
+    commands = Commands(door, publisher, follower, queries)
     for part in (
-        Commands(door, publisher, follower, queries),
+        commands,
         queries,
+        Bulk(commands),
         Probes(settings, publisher, follower, database),
         Docs(),
     ):

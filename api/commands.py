@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -85,20 +85,23 @@ class Commands:
         command = message(rule, principal, request, body)
         structlog.contextvars.bind_contextvars(command=command.id, company=command.company_id)
         wish = headers.preference(request.headers, self.door.settings.wait_limit)
-        outcome = await self._outcome(command, wish.wait or 0)
+        (outcome,) = await self.outcomes([command], wish.wait or 0, command.id)
         location = command_path(command.company_id, command.id, principal)
         if outcome is None:
             return pending(command, location, wish.headers)
         answer = await self._first(outcome) if outcome.repeat else item_of(outcome)
         return decided(rule, answer, location, wish.headers | replayed(outcome))
 
-    async def _outcome(self, command: CommandMessage, patience: float) -> Outcome | None:
-        """Publish the command; its outcome if it comes within `patience` seconds."""
-        with self.follower.waiting(command) as answer, API_WAITERS.track_inprogress():
-            await self._publish(command)
-            self.queries.sightings.note(command.company_id, command.id)
-            await asyncio.wait([answer], timeout=patience)
-            return answer.result() if answer.done() else None
+    async def outcomes(self, commands: Sequence[CommandMessage], patience: float, key: str) -> list[Outcome | None]:
+        """Publish the commands in their order; of each the outcome, if it comes within `patience` seconds. `key` is the
+        Idempotency-Key under which the request may be repeated."""
+        with ExitStack() as waiting, API_WAITERS.track_inprogress():
+            answers = [waiting.enter_context(self.follower.waiting(command)) for command in commands]
+            await self._publish(commands, key)
+            for command in commands:
+                self.queries.sightings.note(command.company_id, command.id)
+            await asyncio.wait(answers, timeout=patience)
+            return [answer.result() if answer.done() else None for answer in answers]
 
     async def _first(self, outcome: Outcome) -> OutcomeItem:
         """The first answer in full, as its view keeps it; what the lane remembers of it where there is no view."""
@@ -108,17 +111,17 @@ class Commands:
                 return found
         return item_of(outcome)
 
-    async def _publish(self, command: CommandMessage) -> None:
+    async def _publish(self, commands: Sequence[CommandMessage], key: str) -> None:
         try:
-            await self.publisher.send(command)
+            await self.publisher.send(*commands)
             API_PUBLISHES.labels("acknowledged").inc()
         except Unavailable as fault:
             API_PUBLISHES.labels("unavailable").inc()
             log.warning("kafka-away", reason=str(fault))
             raise kafka_away(
-                f"Kafka did not take the command in time. Repeat the request with Idempotency-Key: {command.id}",
+                f"Kafka did not take the command in time. Repeat the request with Idempotency-Key: {key}",
                 headers={"Retry-After": str(RETRY_SECONDS)},
-                members={"command_id": command.id},
+                members={"command_id": key},
             ) from fault
         except TooLarge as fault:
             API_PUBLISHES.labels("too-large").inc()
@@ -127,9 +130,22 @@ class Commands:
 
 def message(rule: Rule[Any], principal: Principal, request: web.Request, body: dict[str, Any]) -> CommandMessage:
     """The command that the request means. Raises a problem that names every wrong field."""
-    scope = f"{principal.company_id or ''}:{principal.actor}"
-    command_id = headers.command_id(request.headers, scope)
-    data = _data(rule, request.match_info, body, command_id)
+    command_id = chosen_id(principal, request)
+    data = data_of(rule, request.match_info, body, command_id)
+    return composed(rule, data, command_id, principal, request)._replace(
+        expected_version=headers.expected_version(request.headers)
+    )
+
+
+def chosen_id(principal: Principal, request: web.Request) -> UUID:
+    """The command id that the request's `Idempotency-Key` stands for, else a new one."""
+    return headers.command_id(request.headers, f"{principal.company_id or ''}:{principal.actor}")
+
+
+def composed(
+    rule: Rule[Any], data: bytes, command_id: UUID, principal: Principal, request: web.Request
+) -> CommandMessage:
+    """A command of this request. Raises a problem that names every wrong field."""
     aggregate_id = _validated(rule, data)
     return CommandMessage(
         id=str(command_id),
@@ -140,13 +156,12 @@ def message(rule: Rule[Any], principal: Principal, request: web.Request, body: d
         actor=principal.actor,
         data=data,
         source=SOURCE,
-        expected_version=headers.expected_version(request.headers),
         correlation_id=request[REQUEST_ID],
         traceparent=request[TRACEPARENT],
     )
 
 
-def _data(rule: Rule[Any], path: Mapping[str, str], body: dict[str, Any], command_id: UUID) -> bytes:
+def data_of(rule: Rule[Any], path: Mapping[str, str], body: dict[str, Any], command_id: UUID) -> bytes:
     """The command's JSON: the body with the key, which is the path's, the body's or made from the command id."""
     key = rule.decider.key
     if rule.creates:

@@ -5,6 +5,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from api.bulk import MOST_COMMANDS, BulkBody
 from api.commands import path_of
 from api.door import JSON, ROOT
 from api.problems import CONTENT_TYPE, ProblemType, all_types
@@ -55,7 +56,11 @@ OPEN_PATHS = {
 def document() -> dict[str, Any]:
     """The whole document; the same for the same code."""
     schemas = Schemas(
-        [*((rule.command, "validation") for rule in RULES.values()), *((r.item, "serialization") for r in RESOURCES)]
+        [
+            *((rule.command, "validation") for rule in RULES.values()),
+            (BulkBody, "validation"),
+            *((resource.item, "serialization") for resource in RESOURCES),
+        ]
     )
     paths: dict[str, dict[str, Any]] = {}
     for rule in RULES.values():
@@ -66,6 +71,8 @@ def document() -> dict[str, Any]:
             paths.setdefault(f"{ROOT}/{resource.item_path}", {})["get"] = item_operation(resource, schemas)
         if resource.item_path and resource.at:
             paths[f"{ROOT}/{resource.item_path}/diff"] = {"get": diff_operation(resource)}
+    paths[f"{ROOT}/bulk"] = {"post": bulk_operation(schemas)}
+    paths[f"{ROOT}/commands/{{command_id}}/undo"] = {"post": undo_operation()}
     for path, (name, summary, media) in OPEN_PATHS.items():
         paths[path] = {"get": open_operation(path, name, summary, media)}
     for rule in RULES.values():
@@ -73,6 +80,7 @@ def document() -> dict[str, Any]:
     schemas.add("Problem", PROBLEM)
     schemas.add("Pending", PENDING)
     schemas.add("CommandAnswer", command_answer(schemas))
+    schemas.add("BulkAnswer", BULK_ANSWER)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -176,6 +184,45 @@ def item_operation(resource: Resource[Any], schemas: Schemas) -> dict[str, Any]:
             "304": {"description": "It is as the caller has it.", "headers": header_refs("ETag", *ALWAYS)},
             **problems(READING),
         },
+    }
+
+
+def bulk_operation(schemas: Schemas) -> dict[str, Any]:
+    body = {"schema": schemas.refs[BulkBody], "example": schemas.example(schemas.of(BulkBody))}
+    return {
+        "operationId": "sendBulk",
+        "summary": f"Up to {MOST_COMMANDS:,} commands, decided in their order; each has an outcome of its own.",
+        "tags": ["commands"],
+        "parameters": [*map(parameter_ref, ("IdempotencyKey", "Prefer", *CARRIED))],
+        "requestBody": {"required": True, "content": {JSON: body}},
+        "responses": bulk_responses(),
+    }
+
+
+def undo_operation() -> dict[str, Any]:
+    return {
+        "operationId": "undoCommand",
+        "summary": "Take back what a command brought about, by a command for each of its events, the last one first.",
+        "tags": ["commands"],
+        "parameters": [
+            path_parameter("command_id", UUID, "Which command"),
+            *map(parameter_ref, ("Consistency", "Prefer", *CARRIED)),
+        ],
+        "responses": bulk_responses(),
+    }
+
+
+def bulk_responses() -> dict[str, Any]:
+    content = {JSON: {"schema": {"$ref": "#/components/schemas/BulkAnswer"}}}
+    headers = header_refs("PreferenceApplied", *ALWAYS)
+    return {
+        "200": {"description": "All are decided.", "headers": headers, "content": content},
+        "202": {
+            "description": "Some are not decided yet; their outcomes can be read at `command`.",
+            "headers": headers | header_refs("RetryAfter"),
+            "content": content,
+        },
+        **problems(WRITING),
     }
 
 
@@ -422,6 +469,29 @@ PENDING = {
     "required": ["command_id", "status"],
     "properties": {"command_id": UUID, "status": {"const": "pending"}},
     "additionalProperties": False,
+}
+
+BULK_ANSWER = {
+    "type": "object",
+    "description": "What is known of each command, in the order in which they were given.",
+    "required": ["outcomes"],
+    "properties": {
+        "outcomes": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "description": "An outcome with the address where it can be read; a `status` of pending where there is "
+                "none yet; without `command_id` where the entry was no command and nothing was sent.",
+                "required": ["status"],
+                "properties": {
+                    "command_id": UUID,
+                    "command": LINK,
+                    "status": TEXT,
+                    "code": {"type": ["string", "null"]},
+                },
+            },
+        }
+    },
 }
 
 CHANGES = {

@@ -95,6 +95,12 @@ not_permitted = ProblemType(
 not_found = ProblemType(
     "not-found", 404, "There is nothing at this address.", "Check the address; what another company owns is not shown."
 )
+not_undoable = ProblemType(
+    "not-undoable",
+    409,
+    "The command cannot be taken back.",
+    "Send the commands that bring about what you want instead.",
+)
 command_unknown = ProblemType(
     "command-unknown",
     404,

@@ -1,7 +1,7 @@
 """Kinds of equipment of a company."""
 
 from collections.abc import Iterator
-from typing import assert_never
+from typing import ClassVar, assert_never
 from unicodedata import normalize
 
 from domain.decider import Claim, Context, Decider, Kind, Refusal
@@ -19,6 +19,11 @@ class CategoryDefined(Event):
     maintenance_interval_days: IntervalDays | None = None
     life_months: LifeMonths | None = None
     salvage_percent: Percent | None = None
+
+    begins: ClassVar[bool] = True
+
+    def inverse(self) -> Command:
+        return ArchiveCategory(category_id=self.category_id)
 
 
 class CategoryRenamed(Event):

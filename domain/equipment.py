@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Any, ClassVar, Literal, assert_never
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import Field, ValidationError
@@ -38,6 +38,7 @@ from domain.masks import follows
 from domain.model import (
     EVERYBODY,
     MANAGERS,
+    UNDONE,
     Command,
     Currency,
     Day,
@@ -112,6 +113,7 @@ reading_too_old = Refusal("reading-too-old", Kind.CONFLICT, "A later reading of 
 meter_ran_backwards = Refusal(
     "meter-ran-backwards", Kind.CONFLICT, "The meter shows less than before; say so if it was replaced."
 )
+changed_since = Refusal("changed-since", Kind.CONFLICT, "It is no longer what the sender wants to change.")
 expected_return_in_past = Refusal(
     "expected-return-in-past", Kind.CONFLICT, "The machine cannot be expected back on a day that has passed."
 )
@@ -172,6 +174,11 @@ class EquipmentCreated(Event):
     in_service_on: Day
     purchase_price: Money | None = None
 
+    begins: ClassVar[bool] = True
+
+    def inverse(self) -> Command:
+        return VoidEquipment(equipment_id=self.equipment_id, reason=UNDONE)
+
 
 class EquipmentVoided(Event):
     """The machine should never have been registered: its id and serial number are free again."""
@@ -183,11 +190,23 @@ class EquipmentVoided(Event):
 class EquipmentRenamed(Event):
     equipment_id: Id
     name: Name
+    previous: Name | None = None
+
+    def inverse(self) -> Command | None:
+        if self.previous is None:
+            return None
+        return RenameEquipment(equipment_id=self.equipment_id, name=self.previous, instead_of=self.name)
 
 
 class EquipmentMoved(Event):
     equipment_id: Id
     place: Id
+    previous: Id | None = None
+
+    def inverse(self) -> Command | None:
+        if self.previous is None:
+            return None
+        return MoveEquipment(equipment_id=self.equipment_id, place=self.previous, instead_of=self.place)
 
 
 class MaintenanceScheduled(Event):
@@ -197,6 +216,9 @@ class MaintenanceScheduled(Event):
     scheduled_date: Day
     technician_id: Id | None = None
     notes: Text | None = None
+
+    def inverse(self) -> Command:
+        return CancelMaintenance(equipment_id=self.equipment_id, job_id=self.job_id, reason=UNDONE)
 
 
 class MaintenanceRescheduled(Event):
@@ -270,6 +292,9 @@ class EquipmentAssigned(Event):
     equipment_id: Id
     assignee: Assignee
     expected_return: Day | None = None
+
+    def inverse(self) -> Command:
+        return ReturnEquipment(equipment_id=self.equipment_id, assignee=self.assignee)
 
 
 class EquipmentReturned(Event):
@@ -592,33 +617,41 @@ def _cancel_all(machine: Equipment, equipment_id: str, reason: str) -> Iterator[
 
 
 class RenameEquipment(Command):
-    """Give a machine another name."""
+    """Give a machine another name; with `instead_of` only if it still has that one."""
 
     equipment_id: Id
     name: Name
+    instead_of: Name | None = None
 
 
 @equipment.decides(MANAGERS)
 def rename_equipment(machine: Equipment, cmd: RenameEquipment, context: Context) -> Iterator[EquipmentRenamed]:
     if machine.retired:
         raise equipment_retired()
-    if cmd.name != machine.name:
-        yield EquipmentRenamed(**vars(cmd))
+    if cmd.name == machine.name:
+        return  # asked twice, renamed once
+    if cmd.instead_of not in (None, machine.name):
+        raise changed_since(f"The machine is called {machine.name!r} now.")
+    yield EquipmentRenamed(equipment_id=cmd.equipment_id, name=cmd.name, previous=machine.name)
 
 
 class MoveEquipment(Command):
-    """Say at which place a machine stands now."""
+    """Say at which place a machine stands now; with `instead_of` only if it still stands there."""
 
     equipment_id: Id
     place: Id
+    instead_of: Id | None = None
 
 
 @equipment.decides(EVERYBODY)
 def move_equipment(machine: Equipment, cmd: MoveEquipment, context: Context) -> Iterator[EquipmentMoved]:
     if machine.retired:
         raise equipment_retired()
-    if cmd.place != machine.place:
-        yield EquipmentMoved(**vars(cmd))
+    if cmd.place == machine.place:
+        return  # asked twice, moved once
+    if cmd.instead_of not in (None, machine.place):
+        raise changed_since(f"The machine stands at {machine.place!r} now.")
+    yield EquipmentMoved(equipment_id=cmd.equipment_id, place=cmd.place, previous=machine.place)
 
 
 class ScheduleMaintenance(Command):
@@ -936,17 +969,20 @@ def assign_equipment(machine: Equipment, cmd: AssignEquipment, context: Context)
 
 
 class ReturnEquipment(Command):
-    """End the assignment of a machine."""
+    """End the assignment of a machine; with `assignee` only if it is still that one's."""
 
     equipment_id: Id
     notes: Text | None = None
+    assignee: Assignee | None = None
 
 
 @equipment.decides(MANAGERS)
 def return_equipment(machine: Equipment, cmd: ReturnEquipment, context: Context) -> Iterator[EquipmentReturned]:
     if machine.assignee is None:
         raise equipment_not_assigned()
-    yield EquipmentReturned(**vars(cmd))
+    if cmd.assignee not in (None, machine.assignee):
+        raise changed_since("The machine has been handed to somebody else.")
+    yield EquipmentReturned(equipment_id=cmd.equipment_id, notes=cmd.notes)
 
 
 class SetDepreciation(Command):

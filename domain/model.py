@@ -178,6 +178,10 @@ ADMINS = frozenset({Role.ADMIN})
 RoleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$"), Field(examples=[Role.TECHNICIAN.value])]
 
 
+#: What commands that take an event back give as their reason.
+UNDONE = "Undone"
+
+
 class Command(BaseModel):
     """An order in the imperative. Unknown fields are refused, and nothing is coerced."""
 
@@ -195,8 +199,14 @@ class Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: ClassVar[int] = 1
+    #: Whether its aggregate came into being by it, so that taking it back takes back all that came with it.
+    begins: ClassVar[bool] = False
 
     effective_at: Instant | None = None
+
+    def inverse(self) -> Command | None:
+        """The command that takes the event back, decided like any other; None where nothing does."""
+        return None
 
 
 class State(BaseModel):

@@ -1,7 +1,7 @@
 """Roles that a company defines for itself beside the built-in ones: each is a set of permissions."""
 
 from collections.abc import Iterator
-from typing import Annotated, assert_never
+from typing import Annotated, ClassVar, assert_never
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -30,6 +30,11 @@ Permissions = Annotated[tuple[Permission, ...], Field(min_length=1, max_length=3
 class RoleDefined(Event):
     role: OwnRole
     permissions: Permissions
+
+    begins: ClassVar[bool] = True
+
+    def inverse(self) -> Command:
+        return RemoveRole(role=self.role)
 
 
 class RoleChanged(Event):

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, assert_never
+from typing import Annotated, ClassVar, assert_never
 
 from pydantic import AfterValidator, Field
 
 from domain.decider import Claim, Context, Decider, Kind, Refusal
-from domain.model import MANAGERS, Command, Email, Event, Id, Name, Reason, Role, RoleName, State, each_once
+from domain.model import MANAGERS, UNDONE, Command, Email, Event, Id, Name, Reason, Role, RoleName, State, each_once
 from domain.role import Staff, role, staff
 
 email_taken = Refusal("email-taken", Kind.CONFLICT, "Another user of the company has this e-mail address.")
@@ -35,6 +35,11 @@ class UserAddedToCompany(Event):
     email: Email
     roles: Roles
 
+    begins: ClassVar[bool] = True
+
+    def inverse(self) -> Command:
+        return DeactivateUser(user_id=self.user_id, reason=UNDONE)
+
 
 class UserRolesChanged(Event):
     user_id: Id
@@ -45,9 +50,15 @@ class UserDeactivated(Event):
     user_id: Id
     reason: Reason
 
+    def inverse(self) -> Command:
+        return ReactivateUser(user_id=self.user_id)
+
 
 class UserReactivated(Event):
     user_id: Id
+
+    def inverse(self) -> Command:
+        return DeactivateUser(user_id=self.user_id, reason=UNDONE)
 
 
 UserEvent = UserAddedToCompany | UserRolesChanged | UserDeactivated | UserReactivated

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
 
@@ -87,14 +88,16 @@ class Publisher:
         """Whether Kafka answered within the last seconds."""
         return self._producer is not None and time.monotonic() - self._heard < SILENCE_SECONDS
 
-    async def send(self, command: CommandMessage) -> None:
-        """Return when Kafka has acknowledged the command. Raises Unavailable and TooLarge."""
-        key, value, headers = write_command(command)
-        await self.send_record(Record(self._commands, ANY_PARTITION, key, value, headers))
+    async def send(self, *commands: CommandMessage) -> None:
+        """Return when Kafka has acknowledged the commands, in their order. Raises Unavailable and TooLarge."""
+        written = [write_command(command) for command in commands]
+        await self.send_records(Record(self._commands, ANY_PARTITION, *command) for command in written)
 
-    async def send_record(self, record: Record) -> None:
-        """The same for any record; a negative partition means the one of its key."""
-        self._check_size(record)
+    async def send_records(self, given: Iterable[Record]) -> None:
+        """The same for any records; a negative partition means the one of the key."""
+        records = list(given)
+        for record in records:
+            self._check_size(record)
         if self._keeper is None or time.monotonic() - self._heard > SEND_SECONDS:
             raise Unavailable(self._advice("does not answer"))
         producer = None
@@ -102,9 +105,9 @@ class Publisher:
             async with asyncio.timeout(SEND_SECONDS):
                 await self._connected.wait()
                 producer = self._producer
-                await _deliver(producer, record)
+                await _deliver(producer, records)
         except (TimeoutError, KafkaError) as fault:
-            reason = self._reason(producer, record.topic, fault)
+            reason = self._reason(producer, records[0].topic, fault)
             if producer is not None and producer is self._producer:
                 log.warning("kafka connection given up", reason=reason)
                 self._drop(producer)
@@ -182,16 +185,16 @@ class Publisher:
         ending.add_done_callback(self._endings.discard)
 
 
-async def _deliver(producer: AIOKafkaProducer | None, record: Record) -> None:
+async def _deliver(producer: AIOKafkaProducer | None, records: Sequence[Record]) -> None:
+    """One after the other into the producer, which keeps the order of each partition; then wait for all."""
     if producer is None:
         raise KafkaConnectionError("the connection was lost")
-    partition = record.partition
-    if partition < 0:
-        partition = partition_of(record.key or b"", len(await producer.partitions_for(record.topic)))
-    acknowledgement = await producer.send(
-        record.topic, record.value, record.key, partition, headers=list(record.headers)
-    )
-    await acknowledgement
+    acknowledgements = []
+    for topic, partition, key, value, headers, *_ in records:
+        if partition < 0:
+            partition = partition_of(key or b"", len(await producer.partitions_for(topic)))
+        acknowledgements.append(await producer.send(topic, value, key, partition, headers=list(headers)))
+    await asyncio.gather(*acknowledgements)
 
 
 async def _end(producer: AIOKafkaProducer) -> None:

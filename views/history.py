@@ -6,15 +6,17 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import BigInteger, Column, Table, Text, select
+from sqlalchemy import BigInteger, Column, Index, Table, Text, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as UUIDColumn
 from sqlalchemy.engine import RowMapping
 
+from domain import DECIDERS
 from domain.equipment import equipment
 from domain.model import Event, Id, Instant
 from domain.record import Recorded
 from views.items import Version
+from views.reading import Reader
 from views.resource import Filter, ItemModel, Position, Resource, Sort
 from views.tables import METADATA, key, moment
 from views.view import Change, View
@@ -38,7 +40,13 @@ table = Table(
     Column("data", JSONB, nullable=False),
 )
 
+Index("history_by_command", table.c.company_id, table.c.command_id)
+
 history = View("history", table)
+
+EVENT_CLASSES: dict[tuple[str, str], type[Event]] = {
+    (decider.name, event.__name__): event for decider in DECIDERS for event in decider.events
+}
 
 HAPPENED = inserting(table)
 
@@ -59,6 +67,19 @@ def happened(event: Event, fact: Recorded) -> Change:
         correlation_id=fact.correlation_id,
         data=event.model_dump_json(exclude={"effective_at"}, exclude_none=True),
     )
+
+
+async def caused_by(reader: Reader, command_id: str) -> list[tuple[int, Event]]:
+    """Events of the reader's company that the command led to, with their positions, in their order."""
+    rows = await reader.connection.execute(
+        select(table.c.position, table.c.aggregate, table.c.event, table.c.data, table.c.effective_at)
+        .where(table.c.company_id == reader.company_id, table.c.command_id == command_id)
+        .order_by(table.c.position)
+    )
+    return [
+        (position, EVENT_CLASSES[aggregate, event].model_validate(data | {"effective_at": effective_at}))
+        for position, aggregate, event, data, effective_at in rows
+    ]
 
 
 class HistoryItem(ItemModel):

@@ -32,12 +32,14 @@ def gets() -> Iterator[str]:
 
 def test_line_01_idempotency_key_on_every_post_with_the_same_status_and_body(ann: Caller) -> None:
     for path, method, operation in operations():
-        if method == "post" and "/companies" not in path:
+        if method == "post" and "/companies" not in path and "requestBody" in operation:
             example = operation["requestBody"]["content"]["application/json"]["example"]
             key = {"Idempotency-Key": f'"a key, {uuid4()}"'}
             first, again = (ann.do(re.sub(r"{\w+}", "ex-0", path), example, key) for _ in range(2))
-            assert again.headers["Idempotent-Replayed"] == "true", path
-            assert (first.status_code, first.json()["command_id"]) == (again.status_code, again.json()["command_id"])
+            if path != f"{ROOT}/bulk":  # there each answer says by itself which command it is of
+                assert again.headers["Idempotent-Replayed"] == "true", path
+                assert first.json()["command_id"] == again.json()["command_id"]
+            assert first.status_code == again.status_code
 
 
 def test_line_02_the_same_key_with_another_payload_is_422(ann: Caller, machine: dict[str, Any]) -> None:

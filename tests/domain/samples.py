@@ -8,6 +8,7 @@ from domain import HOMES, RULES
 from domain.charges import Method
 from domain.company import CompanySuspended
 from domain.decider import Rule
+from domain.equipment import EquipmentMoved
 from domain.model import Event
 from domain.user import UserDeactivated
 from tests.domain.acme import (
@@ -120,8 +121,8 @@ FULL: dict[str, dict[str, Any]] = {
         "purchase_price": MONEY,
     },
     "equipment.void": {"equipment_id": "ex-7", "reason": "registered twice"},
-    "equipment.rename": {"equipment_id": "ex-7", "name": "Digger"},
-    "equipment.move": {"equipment_id": "ex-7", "place": "north-yard"},
+    "equipment.rename": {"equipment_id": "ex-7", "name": "Digger", "instead_of": "Excavator 7"},
+    "equipment.move": {"equipment_id": "ex-7", "place": "north-yard", "instead_of": "pit"},
     "equipment.schedule-maintenance": {
         "equipment_id": "ex-7",
         "job_id": "belts",
@@ -163,7 +164,7 @@ FULL: dict[str, dict[str, Any]] = {
         "assignee": {"kind": "user", "id": "tess"},
         "expected_return": "2026-12-24",
     },
-    "equipment.return": {"equipment_id": "ex-7", "notes": "clean"},
+    "equipment.return": {"equipment_id": "ex-7", "notes": "clean", "assignee": {"kind": "user", "id": "tess"}},
     "equipment.set-depreciation": {
         "equipment_id": "ex-7",
         "book": "FINANCIAL",
@@ -214,6 +215,7 @@ STORIES = {
     "equipment.void": given(ACME, EXCAVATOR),
     "equipment.report-repaired": given(ACME, EXCAVATOR, BROKEN),
     "equipment.retire": given(ACME, EXCAVATOR, scheduled(), BROKEN),
+    "equipment.move": given(ACME, EXCAVATOR, EquipmentMoved(equipment_id="ex-7", place="pit")),
     "equipment.assign": given(ACME, EXCAVATOR),
     "equipment.return": given(ACME, EXCAVATOR, LENT),
     "equipment.set-depreciation": given(ACME, EXCAVATOR),

@@ -30,7 +30,7 @@ from domain.equipment import (
     evolve,
 )
 from domain.maintenance import Meter
-from domain.model import Money
+from domain.model import Event, Money
 from tests.domain.acme import ACME, ADA, BROKEN, EXCAVATOR, LENT, MAX, OPERATOR, TESS, TODAY, VIC, scheduled, started
 from tests.domain.scenario import NOW, given
 
@@ -185,7 +185,9 @@ def test_a_machine_is_moved_to_a_place_and_a_repeat_adds_nothing() -> None:
     moved = EquipmentMoved(equipment_id="ex-7", place="north-yard")
     story = given(ACME, EXCAVATOR).when(MOVE, by=TESS).then(moved)
     story.when(MOVE).then_nothing()
-    story.when(MOVE.model_copy(update={"place": "pit-2"})).then(moved.model_copy(update={"place": "pit-2"}))
+    story.when(MOVE.model_copy(update={"place": "pit-2"})).then(
+        moved.model_copy(update={"place": "pit-2", "previous": "north-yard"})
+    )
 
 
 def test_only_a_machine_that_is_in_use_is_moved() -> None:
@@ -198,15 +200,61 @@ def test_only_a_machine_that_is_in_use_is_moved() -> None:
 
 
 def test_a_machine_gets_another_name_and_a_repeat_adds_nothing() -> None:
-    given(ACME, EXCAVATOR).when(RENAME).then(EquipmentRenamed(equipment_id="ex-7", name="Digger")).when(
-        RENAME
-    ).then_nothing()
+    renamed = EquipmentRenamed(equipment_id="ex-7", name="Digger", previous="Excavator 7")
+    given(ACME, EXCAVATOR).when(RENAME).then(renamed).when(RENAME).then_nothing()
 
 
 def test_only_a_machine_that_is_there_and_in_use_gets_another_name() -> None:
     given(ACME).when(RENAME).then_rejected("equipment-unknown")
     given(ACME, EXCAVATOR, RETIRED).when(RENAME).then_rejected("equipment-retired")
     given(ACME, EXCAVATOR).when(RENAME, by=TESS).then_rejected("forbidden")
+
+
+# --- taken back -----------------------------------------------------------------------------------------------------
+
+LENT_TO_MAX = EquipmentAssigned(equipment_id="ex-7", assignee=Assignee(kind="user", id="max"))
+BACK = EquipmentReturned(equipment_id="ex-7")
+
+
+RENAMED = EquipmentRenamed(equipment_id="ex-7", name="Digger", previous="Excavator 7")
+MOVED = EquipmentMoved(equipment_id="ex-7", place="pit", previous="yard")
+
+
+@pytest.mark.parametrize(
+    ("happened", "since", "inverse"),
+    [
+        (EXCAVATOR, (), EquipmentVoided(equipment_id="ex-7", reason="Undone")),
+        (RENAMED, (scheduled(),), EquipmentRenamed(equipment_id="ex-7", name="Excavator 7", previous="Digger")),
+        (MOVED, (), EquipmentMoved(equipment_id="ex-7", place="yard", previous="pit")),
+        (scheduled(), (), MaintenanceCancelled(equipment_id="ex-7", job_id="oil", reason="Undone")),
+        (LENT, (), BACK),
+    ],
+)
+def test_the_inverse_of_an_event_takes_it_back(happened: Event, since: tuple[Event, ...], inverse: Event) -> None:
+    before = () if happened is EXCAVATOR else (EXCAVATOR,)
+    command = happened.inverse()
+    assert command is not None
+    given(ACME, *before, happened, *since).when(command).then(inverse)
+
+
+@pytest.mark.parametrize(
+    ("happened", "since"),
+    [
+        (RENAMED, (EquipmentRenamed(equipment_id="ex-7", name="Bess", previous="Digger"),)),
+        (MOVED, (EquipmentMoved(equipment_id="ex-7", place="mine", previous="pit"),)),
+        (LENT, (BACK, LENT_TO_MAX)),
+    ],
+)
+def test_what_has_changed_since_is_not_taken_back(happened: Event, since: tuple[Event, ...]) -> None:
+    command = happened.inverse()
+    assert command is not None
+    given(ACME, EXCAVATOR, happened, *since).when(command).then_rejected("changed-since")
+
+
+def test_what_was_not_known_before_cannot_be_brought_back() -> None:
+    assert EquipmentMoved(equipment_id="ex-7", place="pit").inverse() is None
+    assert EquipmentRenamed(equipment_id="ex-7", name="Digger").inverse() is None
+    assert BACK.inverse() is None
 
 
 # --- assigned and returned ------------------------------------------------------------------------------------------

@@ -262,9 +262,10 @@ def wish(dice: Random, now: datetime, kinds: list[Rule[Any]]) -> tuple[Command, 
     """A command with its sender, mostly one who may send it."""
     rule = dice.choice(kinds)
     values = choices(dice, now)
-    data = {name: values[name] for name in rule.command.model_fields if values.get(name) is not None}
+    given = {name: field.is_required() or dice.random() < 0.5 for name, field in rule.command.model_fields.items()}
+    data = {name: values[name] for name in given if given[name] and values.get(name) is not None}
     may = OPERATOR if rule.operators else "user:ada"
-    return rule.command(**data), dice.choice([may] * 12 + ["user:tess", "user:nina", OPERATOR, "system:timer"])
+    return rule.command(**data), dice.choice([may] * 30 + ["user:tess", "user:nina", OPERATOR, "system:timer"])
 
 
 def life(seed: int) -> list[Answer]:
@@ -279,7 +280,7 @@ def life(seed: int) -> list[Answer]:
     return answers
 
 
-LIVES = 42
+LIVES = 50
 remembered = cache(life)
 
 

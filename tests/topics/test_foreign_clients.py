@@ -101,7 +101,7 @@ async def test_events_and_outcomes_are_read_by_librdkafka_and_cloudevents(
     publisher = Publisher(settings)
     await publisher.start()
     for topic, record in ((events, event_record()[0]), (outcomes, outcome_record(outcome()))):
-        await publisher.send_record(Record(topic, record.partition, record.key, record.value, record.headers))
+        await publisher.send_records([Record(topic, record.partition, record.key, record.value, record.headers)])
     await publisher.stop()
 
     consumer.subscribe([events])

@@ -60,7 +60,7 @@ async def test_any_record_can_be_sent_to_any_partition(settings: Settings, open_
     letters = DEAD_LETTERS.named(settings.prefix)
     odd = (("bitcorp-reason", b"\xff\x00"), ("nothing", None))
     record = command_record(command(), letters, 1)._replace(key=None, headers=odd, value=b"\xfe")
-    await open_publisher.send_record(record)
+    await open_publisher.send_records([record])
     (found,) = await records_of(settings, letters)
     assert found[:5] == record[:5]
 

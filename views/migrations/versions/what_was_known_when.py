@@ -1,4 +1,4 @@
-"""What was known and true of each machine, and when. It is folded from the journal's beginning, with its group."""
+"""What was known and true of each machine, and when; events by their command. The group is folded anew."""
 
 from collections.abc import Sequence
 
@@ -33,6 +33,7 @@ BY_NAME = "equipment_past_by_name ON erp.equipment_past (company_id, name, equip
 def upgrade() -> None:
     op.execute(PAST)
     op.execute(f"CREATE INDEX {BY_NAME}")
+    op.execute("CREATE INDEX history_by_command ON erp.history (company_id, command_id)")
     for statement in protections("erp", "equipment_past"):
         op.execute(statement)
     op.execute("TRUNCATE erp.history")
