@@ -9,10 +9,11 @@ from domain.decider import Decider, Roster, Rule, wire_type
 from domain.equipment import equipment
 from domain.model import Event
 from domain.part import part
+from domain.plan import plan
 from domain.role import role, staff
 from domain.user import user
 
-DECIDERS: tuple[Decider[Any], ...] = (company, user, role, category, equipment, part)
+DECIDERS: tuple[Decider[Any], ...] = (company, user, role, category, equipment, part, plan)
 
 #: Roster name -> roster.
 ROSTERS: dict[str, Roster[Any]] = {roster.name: roster for roster in (staff,)}

@@ -216,6 +216,7 @@ class MaintenanceScheduled(Event):
     scheduled_date: Day
     technician_id: Id | None = None
     notes: Text | None = None
+    plan_id: Id | None = None
 
     def inverse(self) -> Command:
         return CancelMaintenance(equipment_id=self.equipment_id, job_id=self.job_id, reason=UNDONE)
@@ -371,6 +372,10 @@ EquipmentEvent = (
 )
 
 
+#: Latest readings of a meter from which its daily use is told.
+READINGS_KEPT = 5
+
+
 class Job(Value):
     """An open maintenance job as far as rules ask."""
 
@@ -378,6 +383,14 @@ class Job(Value):
     scheduled_at: datetime | None
     scheduled_date: date | None = None
     started: bool = False
+    plan_id: str | None = None
+
+
+class Service(Value):
+    """The last time that a job of a plan was done, and what the meters had counted then."""
+
+    on: date
+    counted: dict[Meter, Decimal]
 
 
 class Breakdown(Value):
@@ -388,11 +401,12 @@ class Breakdown(Value):
 
 
 class MeterReading(Value):
-    """The last reading of a meter, and what it has counted since its first, replaced or not."""
+    """The last reading of a meter, and what it has counted since its first, replaced or not; the latest by day."""
 
     reading: str
     read_at: datetime | None
     counted: Decimal = ZERO
+    latest: tuple[tuple[date, Decimal], ...] = ()
 
 
 class Equipment(State):
@@ -409,6 +423,7 @@ class Equipment(State):
     breakdown: Breakdown | None = None
     repaired: tuple[str, ...] = ()
     meters: dict[Meter, MeterReading] = Field(default_factory=dict)
+    services: dict[str, Service] = Field(default_factory=dict)
     assignee: Assignee | None = None
     expected_return: date | None = None
     retired_on: date | None = None
@@ -449,12 +464,23 @@ class Equipment(State):
         last, counted = self.meters.get(event.meter), self.counted(event.meter)
         if last and not event.replaced:
             counted = (counted + Decimal(event.reading) - Decimal(last.reading)).quantize(UNIT)
-        read = MeterReading(reading=event.reading, read_at=event.effective_at, counted=counted)
+        latest = last.latest if last else ()
+        if event.effective_at:
+            latest = (*latest, (event.effective_at.date(), counted))[-READINGS_KEPT:]
+        read = MeterReading(reading=event.reading, read_at=event.effective_at, counted=counted, latest=latest)
         return self.but(meters=self.meters | {event.meter: read}, used=True)
 
     def counted(self, meter: Meter | None) -> Decimal:
         """What a meter has counted since it was first read."""
         return self.meters[meter].counted if meter in self.meters else ZERO
+
+    def services_after(self, job_id: str, done_on: date) -> dict[str, Service]:
+        """The last services of plans, when an open job is done."""
+        job = self.open_jobs.get(job_id)
+        if job is None or job.plan_id is None:
+            return self.services
+        counted = {meter: shown.counted for meter, shown in self.meters.items()}
+        return self.services | {job.plan_id: Service(on=done_on, counted=counted)}
 
     def has_repaired(self, breakdown_id: str) -> bool:
         return _short(breakdown_id) in self.repaired
@@ -502,14 +528,16 @@ def evolve(machine: Equipment, event: EquipmentEvent) -> Equipment:
         case EquipmentMoved(place=place):
             return machine.but(place=place)
         case MaintenanceScheduled(job_id=job_id, maintenance_type=work, effective_at=moment, scheduled_date=day):
-            job = Job(maintenance_type=work, scheduled_at=moment, scheduled_date=day)
+            job = Job(maintenance_type=work, scheduled_at=moment, scheduled_date=day, plan_id=event.plan_id)
             return machine.but(open_jobs=machine.open_jobs | {job_id: job})
         case MaintenanceRescheduled(job_id=job_id, scheduled_date=day):
             return machine.with_job(job_id, scheduled_date=day)
         case MaintenanceStarted(job_id=job_id):
             return machine.with_job(job_id, started=True)
-        case MaintenanceCompleted(job_id=job_id):
-            return machine.without_job(job_id, done_jobs=(*machine.done_jobs, _short(job_id)), used=True)
+        case MaintenanceCompleted(job_id=job_id, completed_date=day):
+            services = machine.services_after(job_id, day)
+            done = (*machine.done_jobs, _short(job_id))
+            return machine.without_job(job_id, done_jobs=done, services=services, used=True)
         case MaintenanceCancelled(job_id=job_id):
             return machine.without_job(job_id, cancelled_jobs=(*machine.cancelled_jobs, _short(job_id)))
         case EquipmentBrokeDown(breakdown_id=breakdown_id, effective_at=moment):
@@ -788,7 +816,7 @@ def complete_maintenance(
         completed_date=done_on,
         effective_at=performed_at,
     )
-    if job.maintenance_type is MaintenanceType.PREVENTIVE:
+    if job.maintenance_type is MaintenanceType.PREVENTIVE and job.plan_id is None:
         yield from _next_service(machine, cmd, done_on, context)
 
 

@@ -15,6 +15,7 @@ from views.meters import METER_READINGS, meters
 from views.outcomes import OUTCOMES, outcomes
 from views.parts import PARTS, parts
 from views.past import past
+from views.plans import PLANS, plans
 from views.reliability import CATEGORY_RELIABILITY, RELIABILITY
 from views.resource import Resource
 from views.roles import ROLES, roles
@@ -39,6 +40,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
     BOOK_ENTRIES,
     PARTS,
     STOCK_MOVEMENTS,
+    PLANS,
     OUTCOMES,
 )
 
@@ -50,7 +52,7 @@ GROUPS: dict[str, Group] = {
         Group(
             "fleet",
             "events",
-            "Companies, users, roles, categories, machines with all that is theirs, and parts as they stand.",
+            "Companies, users, roles, categories, machines with all that is theirs, parts and plans as they stand.",
             (
                 companies,
                 users,
@@ -64,6 +66,7 @@ GROUPS: dict[str, Group] = {
                 book_entries,
                 parts,
                 stock_movements,
+                plans,
             ),
         ),
         Group("history", "events", "Every event of every thing, and what was known and true when.", (history, past)),

@@ -22,6 +22,8 @@ from domain.maintenance import MaintenanceType
 from domain.model import Money, Role
 from domain.part import PartDefined, StockIssued, StockLevel, StockReceived, StockReserved, UnitCost, digits
 from domain.periods import label
+from domain.plan import Anchor, PlanDefined, PlanTerms
+from domain.recurrence import Schedule
 from domain.role import RoleDefined
 from domain.user import UserAddedToCompany
 
@@ -51,6 +53,16 @@ EXCAVATOR = EquipmentCreated(
 )
 BROKEN = EquipmentBrokeDown(equipment_id="ex-7", breakdown_id="hose", description="Oil everywhere")
 FILTER = PartDefined(part_id="filter", name="Oil filter", unit="pc", minimum="4", reorder_quantity="10", currency="PEN")
+PLANNED = PlanDefined(
+    plan_id="weekly",
+    name="Weekly check",
+    equipment_id="ex-7",
+    terms=PlanTerms(
+        maintenance_type=PREVENTIVE, anchor=Anchor.FIXED, schedule=Schedule(rule="FREQ=WEEKLY", start=TODAY)
+    ),
+    settled=date(2026, 11, 22),
+    next_due=TODAY,
+)
 LENT = EquipmentAssigned(equipment_id="ex-7", assignee=Assignee(kind="user", id="tess"))
 
 

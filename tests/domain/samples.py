@@ -1,6 +1,7 @@
 """A sample of every command with all its fields, the past in which it is right, and the events it leads to."""
 
 import json
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,7 @@ from domain.company import CompanySuspended
 from domain.decider import Rule
 from domain.equipment import EquipmentMoved
 from domain.model import Event
+from domain.plan import NextOccurrencePlanned, PlanPaused, RecordOccurrence
 from domain.user import UserDeactivated
 from tests.domain.acme import (
     ACME,
@@ -19,7 +21,9 @@ from tests.domain.acme import (
     FILTER,
     LENT,
     OPERATOR,
+    PLANNED,
     STOREKEEPER,
+    TODAY,
     depreciated,
     every,
     policy,
@@ -29,7 +33,7 @@ from tests.domain.acme import (
     scheduled,
     taken,
 )
-from tests.domain.scenario import Answer, Story, given
+from tests.domain.scenario import NOW, Answer, Story, given
 
 MONEY = {"amount": "120.50", "currency": "PEN"}
 PRICE = {"amount": "130000.00", "currency": "PEN"}
@@ -56,6 +60,22 @@ DONE = {
 }
 
 MOVED = {"part_id": "filter", "movement_id": "m-1"}
+TERMS = {
+    "maintenance_type": "PREVENTIVE",
+    "anchor": "FIXED",
+    "schedule": {
+        "rule": "FREQ=MONTHLY;BYDAY=1MO",
+        "start": "2026-12-01",
+        "extra_days": ["2026-12-24"],
+        "excluded_days": ["2027-01-04"],
+    },
+    "meter": {"meter": "HOURS", "every": "250", "since_service": "4000"},
+    "at": "08:00",
+    "lead_days": 14,
+    "catch_up": "EACH",
+    "technician_id": "tess",
+    "notes": "with grease",
+}
 FOR_JOB = {"equipment_id": "ex-7", "job_id": "oil"}
 
 #: Every command with every field filled.
@@ -203,9 +223,16 @@ FULL: dict[str, dict[str, Any]] = {
     "part.adjust-stock": MOVED | {"difference": "-0.5", "reason": "spilt"},
     "part.reserve-stock": MOVED | FOR_JOB | {"quantity": "2"},
     "part.release-stock": MOVED | FOR_JOB,
+    "plan.define": {"plan_id": "monthly", "name": "Monthly check", "equipment_id": "ex-7", "terms": TERMS},
+    "plan.change": {"plan_id": "weekly", "terms": TERMS},
+    "plan.pause": {"plan_id": "weekly", "reason": "strike"},
+    "plan.resume": {"plan_id": "weekly"},
+    "plan.end": {"plan_id": "weekly", "reason": "sold"},
+    "plan.record-occurrence": {"plan_id": "weekly", "date": "2026-11-23"},
+    "plan.review": {"plan_id": "weekly"},
 }
 
-STORY = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled(), FILTER, received())
+STORY = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled(), FILTER, received(), PLANNED)
 EMPTY = given()
 STORIES = {
     "company.create": EMPTY,
@@ -223,6 +250,9 @@ STORIES = {
     "equipment.post-depreciation": given(
         ACME, EXCAVATOR, depreciated(method=Method.UNITS_OF_PRODUCTION, total_units="1000")
     ),
+    "plan.resume": STORY.and_then([PlanPaused(plan_id="weekly", reason="strike")]),
+    "plan.record-occurrence": STORY,
+    "plan.review": STORY.and_then([NextOccurrencePlanned(plan_id="weekly")]),
     "part.return-stock": STORY.and_then([taken("2")]),
     "part.release-stock": STORY.and_then([reserved("2")]),
     "company.reactivate": given(ACME, CompanySuspended(company_id="acme", reason="unpaid")),
@@ -253,7 +283,9 @@ def sent(permission: str) -> Answer:
 @cache
 def events() -> dict[type[Event], Event]:
     """What the samples lead to: one event of each class."""
-    return {type(fact.event): fact.event for permission in FULL for fact in sent(permission).facts}
+    late = STORY.when(RecordOccurrence(plan_id="weekly", date=TODAY), at=NOW + timedelta(days=7))
+    facts = [*late.facts, *(fact for permission in FULL for fact in sent(permission).facts)]
+    return {type(fact.event): fact.event for fact in facts}
 
 
 def sample_of(event: type[Event]) -> Event:

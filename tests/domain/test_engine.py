@@ -15,7 +15,19 @@ from domain.engine import Book, Request, aggregate_key, decode_aggregate, encode
 from domain.equipment import CreateEquipment, RenameEquipment, RetireEquipment, equipment, serial_number_taken
 from domain.model import Event, State
 from domain.user import UserAddedToCompany
-from tests.domain.acme import ACME, ADA, EXCAVATOR, FILTER, LENT, OPENED, OPERATOR, STOREKEEPER, TESS, scheduled
+from tests.domain.acme import (
+    ACME,
+    ADA,
+    EXCAVATOR,
+    FILTER,
+    LENT,
+    OPENED,
+    OPERATOR,
+    PLANNED,
+    STOREKEEPER,
+    TESS,
+    scheduled,
+)
 from tests.domain.scenario import NOW, TYPES, Story, given
 
 RENAME = RenameEquipment(equipment_id="ex-7", name="Digger")
@@ -217,7 +229,7 @@ def test_a_state_of_a_build_that_knows_more_can_still_be_read() -> None:
 
 
 def test_keys_of_aggregates_are_told_from_all_others() -> None:
-    story = given(ACME, STOREKEEPER, EXCAVATOR, FILTER)
+    story = given(ACME, STOREKEEPER, EXCAVATOR, FILTER, PLANNED)
     found = {key: folded_under(key) for key in (*story.records, engine.chain_key("acme"), "~head/3")}
     names = {folded.name for folded in found.values() if folded}
     assert names == {decider.name for decider in DECIDERS} | set(ROSTERS)

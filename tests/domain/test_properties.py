@@ -28,6 +28,8 @@ from domain.maintenance import MaintenanceType, Meter
 from domain.masks import DEFAULT_MASK
 from domain.model import Command, Day, Email, Id, Instant, Money, Name, Role, State, TaxId
 from domain.part import Issue, Part, StockLevel, StockReserved, UnitCost
+from domain.plan import Plan
+from domain.recurrence import Schedule
 from domain.role import DefinedRole
 from domain.user import User
 from tests.domain.acme import (
@@ -36,6 +38,8 @@ from tests.domain.acme import (
     FILTER,
     FINANCIAL,
     OPERATOR,
+    PLANNED,
+    TODAY,
     depreciated,
     every,
     plan,
@@ -61,6 +65,8 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
+
+DAILY = Schedule(rule="FREQ=DAILY", start=date(2026, 11, 23))
 
 # --- states are stored and read again -------------------------------------------------------------------------------
 
@@ -143,6 +149,17 @@ states: dict[str, st.SearchStrategy[State]] = {
         reservations=st.dictionaries(ids, quantities, max_size=4),
         movements=st.dictionaries(ids, st.none() | issues, max_size=4),
     ),
+    "plan": st.builds(
+        Plan,
+        equipment_id=ids,
+        terms=some([None, PLANNED.terms]),
+        settled=days,
+        last_day=st.none() | days,
+        last_job=st.none() | ids,
+        next_due=st.none() | days,
+        paused=st.booleans(),
+        ended=st.booleans(),
+    ),
 }
 
 
@@ -182,6 +199,8 @@ START = given(
     received(),
     taken("2"),
     KEPT,
+    PLANNED,
+    PLANNED.model_copy(update={"plan_id": "daily", "next_due": None}),
 )
 
 #: Commands about machines are the most frequent, suspensions rare; nobody opens a second company.
@@ -194,6 +213,14 @@ WEIGHTS = {
     "role.define": 8,
     "role.change": 8,
     "role.remove": 8,
+    "part.reserve-stock": 12,
+    "plan.record-occurrence": 12,
+    "plan.review": 12,
+    "plan.change": 8,
+    "plan.pause": 6,
+    "plan.resume": 12,
+    "equipment.create": 20,
+    "plan.end": 1,
     "equipment.void": 5,
     "equipment.assign": 20,
     "equipment.return": 20,
@@ -201,6 +228,9 @@ WEIGHTS = {
 KINDS = [
     rule for rule in RULES.values() for _ in range(WEIGHTS.get(rule.permission, 10 if rule.decider is equipment else 3))
 ]
+
+
+FAVOURITES = (*DECIDERS, equipment, equipment)
 
 
 def choices(dice: Random, today: datetime) -> dict[str, Any]:
@@ -243,6 +273,9 @@ def choices(dice: Random, today: datetime) -> dict[str, Any]:
         "purchase_price": [None, soles("120000.00")],
         "period": [f"2024-{month:02d}" for month in (3, 3, 4, 4, 4, 5)],
         "proceeds": [None, soles("500.00")],
+        "plan_id": ["weekly"] * 4 + ["daily", "yearly"],
+        "date": [TODAY, TODAY + timedelta(days=7), *[(today - timedelta(hours=5)).date()] * 3],
+        "terms": [PLANNED.terms, PLANNED.terms.model_copy(update={"schedule": DAILY})],
         "part_id": ["filter"] * 4 + ["belt"],
         "movement_id": [f"move-{dice.randrange(100)}"],
         "issue_id": ["take", "move-1"],
@@ -271,7 +304,7 @@ def wish(dice: Random, now: datetime, kinds: list[Rule[Any]]) -> tuple[Command, 
 def life(seed: int) -> list[Answer]:
     """Sixty commands to one company, over some months; half of them about one kind of thing."""
     dice, now, story, answers = Random(seed), NOW, START, []
-    favourites = [rule for rule in KINDS if rule.decider is DECIDERS[seed % len(DECIDERS)]]
+    favourites = [rule for rule in KINDS if rule.decider is FAVOURITES[seed % len(FAVOURITES)]]
     for _ in range(60):
         now += timedelta(days=dice.choice([0, 0, 1, 7]))
         command, actor = wish(dice, now, dice.choice([KINDS, favourites]))
@@ -280,7 +313,7 @@ def life(seed: int) -> list[Answer]:
     return answers
 
 
-LIVES = 50
+LIVES = 54
 remembered = cache(life)
 
 
