@@ -7,9 +7,11 @@ from views.book_entries import BOOK_ENTRIES, book_entries
 from views.books import BOOKS, SCHEDULES, books
 from views.categories import CATEGORIES, categories
 from views.companies import COMPANIES, companies
+from views.dashboard import CATEGORY_COUNTS, DASHBOARD, PLACE_COUNTS
 from views.downtime import DOWNTIME, downtime
 from views.equipment import EQUIPMENT, equipment
 from views.history import EQUIPMENT_HISTORY, history
+from views.machine_counts import machine_counts
 from views.maintenance import MAINTENANCE_JOBS, maintenance
 from views.meters import METER_READINGS, meters
 from views.outcomes import OUTCOMES, outcomes
@@ -33,6 +35,9 @@ RESOURCES: tuple[Resource[Any], ...] = (
     MAINTENANCE_JOBS,
     DOWNTIME,
     METER_READINGS,
+    DASHBOARD,
+    CATEGORY_COUNTS,
+    PLACE_COUNTS,
     RELIABILITY,
     CATEGORY_RELIABILITY,
     BOOKS,
@@ -62,6 +67,7 @@ GROUPS: dict[str, Group] = {
                 downtime,
                 meters,
                 equipment,
+                machine_counts,
                 books,
                 book_entries,
                 parts,

@@ -38,6 +38,11 @@ class Difference:
         )
 
 
+def columns(table: Table) -> str:
+    """All columns by name: a table that has grown by migrations has them in another order than a new one."""
+    return ", ".join(f'"{column.name}"' for column in table.columns)
+
+
 def named(table: Table, schema: str = SCHEMA) -> str:
     return f'"{schema}"."{table.name}"'
 
@@ -47,8 +52,8 @@ async def digest(connection: AsyncConnection, table: Table, schema: str = SCHEMA
     keys = ", ".join(f'"{column.name}"' for column in table.primary_key)
     found = await connection.execute(
         text(
-            f"SELECT company_id, count(*), md5(string_agg(md5(t::text), '' ORDER BY {keys})) "  # noqa: S608
-            f"FROM {named(table, schema)} AS t GROUP BY company_id ORDER BY company_id"
+            f"SELECT company_id, count(*), md5(string_agg(md5(ROW({columns(table)})::text), '' ORDER BY {keys})) "  # noqa: S608
+            f"FROM {named(table, schema)} GROUP BY company_id ORDER BY company_id"
         )
     )
     rows, md5 = 0, hashlib.md5(usedforsecurity=False)
@@ -63,7 +68,7 @@ async def compare(connection: AsyncConnection, table: Table, schema: str) -> Dif
     live, copy = await digest(connection, table), await digest(connection, table, schema)
     if live == copy:
         return None
-    here, there = named(table), named(table, schema)
+    here, there = (f"SELECT {columns(table)} FROM {named(table, where)}" for where in (SCHEMA, schema))  # noqa: S608
     return Difference(
         table.name, live, copy, await _only(connection, here, there), await _only(connection, there, here)
     )
@@ -71,6 +76,6 @@ async def compare(connection: AsyncConnection, table: Table, schema: str) -> Dif
 
 async def _only(connection: AsyncConnection, one: str, other: str) -> tuple[Mapping[str, Any], ...]:
     found = await connection.execute(
-        text(f"SELECT to_jsonb(t) FROM (TABLE {one} EXCEPT TABLE {other} LIMIT {SAMPLES}) AS t")  # noqa: S608
+        text(f"SELECT to_jsonb(t) FROM ({one} EXCEPT {other} LIMIT {SAMPLES}) AS t")  # noqa: S608
     )
     return tuple(found.scalars())

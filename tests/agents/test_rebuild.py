@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from agents.rebuild import LogTooShort, Progress, rebuild_view
 from domain.equipment import EquipmentRenamed
-from tests.domain.acme import ACME, EXCAVATOR, scheduled
+from tests.domain.acme import ACME, BROKEN, EXCAVATOR, scheduled
 from tests.views.journal import Answers, Journal
 from topics.cloudevents import Record
 from topics.settings import Settings
@@ -100,6 +100,17 @@ async def test_a_replaced_view_goes_on_from_its_checkpoint(live: Live) -> None:
     await live.follow("fleet", live.journal.tell(EquipmentRenamed(equipment_id="ex-7", name="Bess again")))
     assert await live.names() == ["Bess again"]
     assert (await rebuild_view(live.settings, "history")).swapped
+
+
+async def test_machines_of_a_replaced_view_are_still_counted(live: Live) -> None:
+    await rebuild_view(live.settings, "fleet")
+    broken = live.journal.tell(BROKEN)
+    await live.write(live.journal.records[-1:])
+    await live.follow("fleet", broken)
+    assert (await rebuild_view(live.settings, "fleet")).differences == ()
+    async with live.owner.connect() as connection:
+        counted = await connection.execute(text("SELECT status, machines FROM erp.machine_counts"))
+        assert counted.all() == [("IN_MAINTENANCE", 1)]
 
 
 async def test_readers_of_a_replaced_view_go_on_and_see_their_own_company(live: Live) -> None:

@@ -9,7 +9,17 @@ from sqlalchemy.exc import ProgrammingError
 
 from domain.equipment import MeterReadingRecorded
 from domain.maintenance import Meter
-from tests.domain.acme import ACME, BROKEN, EXCAVATOR, STOREKEEPER, depreciated, scheduled
+from tests.domain.acme import (
+    ACME,
+    BROKEN,
+    EXCAVATOR,
+    FILTER,
+    PLANNED,
+    STOREKEEPER,
+    depreciated,
+    received,
+    scheduled,
+)
 from tests.views.conftest import World
 from views import GROUPS, RESOURCES, VIEWS
 from views.equipment import EQUIPMENT
@@ -24,7 +34,18 @@ async def settle(world: World) -> None:
     """Something in every table, for this company and for another."""
     for company in (world.company, f"not-{world.company}"):
         firm = ACME[0].model_copy(update={"company_id": company})
-        happened = (*ACME[1:], STOREKEEPER, EXCAVATOR, scheduled(), BROKEN, READ, depreciated())
+        happened = (
+            *ACME[1:],
+            STOREKEEPER,
+            EXCAVATOR,
+            scheduled(),
+            BROKEN,
+            READ,
+            depreciated(),
+            FILTER,
+            received(),
+            PLANNED,
+        )
         await world.tell(firm, *happened, company=company)
         await world.project(GROUPS["outcomes"], [world.answers.give(uuid4(), company)])
 

@@ -62,7 +62,7 @@ def test_each_order_of_a_list_has_an_index_that_leads_with_the_company(resource:
     lead = [str(resource.company), *(str(found.column) for found in resource.within.values())]
     if resource.name == "equipment-history":
         lead.insert(1, str(table.c.aggregate))
-    if resource.name == "companies":
+    if resource.name in ("companies", "dashboard"):
         return  # a company sees one row
     for sort in resource.sorts.values():
         wanted = [*lead, str(sort.expression)]
