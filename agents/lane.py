@@ -9,9 +9,10 @@ carrying what is not known to be published.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import structlog
 
@@ -54,6 +55,10 @@ class Inbox:
 
     def clear_fault(self) -> None:
         self._fault = None
+
+    def ahead(self, most: int) -> Iterator[Record]:
+        """The next records, which stay."""
+        return islice(self._records, most)
 
     def pop(self) -> Record:
         return self._records.popleft()
@@ -321,6 +326,7 @@ class Lane:
     def _decide(self, last: InFlight | None) -> Commit:
         head = last.commit.head if last and not last.written.done() else self._head
         draft = Draft(self.place, head, self._stored(last))
+        draft.read_ahead(self.inbox.ahead(self._group_commands))
         while len(self.inbox) and len(draft.records) < self._group_commands and not draft.full:
             record = self.inbox.pop()
             self._check_contiguous(record, draft)

@@ -604,14 +604,17 @@ def create_equipment(
         raise category_unknown(f"There is no category {cmd.category_id!r} in the company.")
     if context.read(category, cmd.category_id).archived:
         raise category_archived("An archived category takes no new machines.")
-    mask = context.read(company, context.company_id).serial_mask
-    if not follows(mask, cmd.serial_number):
-        raise serial_number_off_mask(f"Serial numbers of the company are written {mask}: 9 a digit, A a letter.")
+    firm = context.read(company, context.company_id)
+    if not follows(firm.serial_mask, cmd.serial_number):
+        raise serial_number_off_mask(
+            f"Serial numbers of the company are written {firm.serial_mask}: 9 a digit, A a letter."
+        )
     if cmd.purchased_on and cmd.in_service_on < cmd.purchased_on:
         raise service_before_purchase()
     created = EquipmentCreated(**vars(cmd))
     yield created
-    yield from _terms_by_policy(evolve(machine, created), cmd.equipment_id, context)
+    if firm.books:
+        yield from _terms_by_policy(evolve(machine, created), cmd.equipment_id, context)
 
 
 def _terms_by_policy(machine: Equipment, equipment_id: str, context: Context) -> Iterator[DepreciationSet]:
