@@ -3,6 +3,7 @@ computed."""
 
 from typing import Any
 
+from domain.asset import asset, counted_numbers
 from domain.category import category
 from domain.company import company
 from domain.decider import Decider, Roster, Rule, wire_type
@@ -13,10 +14,10 @@ from domain.plan import plan
 from domain.role import role, staff
 from domain.user import user
 
-DECIDERS: tuple[Decider[Any], ...] = (company, user, role, category, equipment, part, plan)
+DECIDERS: tuple[Decider[Any], ...] = (company, user, role, category, equipment, part, plan, asset)
 
 #: Roster name -> roster.
-ROSTERS: dict[str, Roster[Any]] = {roster.name: roster for roster in (staff,)}
+ROSTERS: dict[str, Roster[Any]] = {roster.name: roster for roster in (staff, counted_numbers)}
 
 #: Aggregate name -> decider.
 BY_NAME: dict[str, Decider[Any]] = {decider.name: decider for decider in DECIDERS}

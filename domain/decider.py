@@ -118,7 +118,10 @@ class Actor:
 
 @dataclass(frozen=True)
 class Rule(Generic[S]):
-    """One command of an aggregate with the function that decides it, and the roles and agents that may send it."""
+    """One command of an aggregate with the function that decides it, and the roles and agents that may send it.
+
+    `creates` brings the aggregate into being, `new` does so where it is not there yet.
+    """
 
     decider: "Decider[S]"
     command: type[Command]
@@ -127,6 +130,7 @@ class Rule(Generic[S]):
     roles: frozenset[Role]
     operators: bool
     systems: frozenset[str] = frozenset()
+    new: bool = False
 
     @property
     def verb(self) -> str:
@@ -169,7 +173,7 @@ class Decider(Generic[S]):
     rules: dict[type[Command], Rule[S]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        _ = self.unknown, self.exists  # declared with the decider, so that `Refusal.known` is complete
+        _ = self.unknown  # declared with the decider, so that `Refusal.known` is complete
 
     @cached_property
     def events(self) -> tuple[type[Event], ...]:
@@ -187,23 +191,35 @@ class Decider(Generic[S]):
 
     def creates(self, roles: frozenset[Role] = frozenset(), *, operators: bool = False) -> Callable[[Decide], Decide]:
         """The rule of the command that brings the aggregate into being."""
+        _ = self.exists  # declared with the rule, as `unknown` is with the decider
         return self._rule(creates=True, roles=roles, operators=operators)
 
     def decides(
-        self, roles: frozenset[Role] = frozenset(), *, operators: bool = False, systems: Iterable[str] = ()
+        self,
+        roles: frozenset[Role] = frozenset(),
+        *,
+        operators: bool = False,
+        systems: Iterable[str] = (),
+        new: bool = False,
     ) -> Callable[[Decide], Decide]:
         """The rule of a command on an aggregate that exists, found by the annotation of its second parameter.
 
-        `systems` are the agents that may send it as `system:<agent>`.
+        `systems` are the agents that may send it as `system:<agent>`. With `new` the aggregate need not exist yet.
         """
-        return self._rule(creates=False, roles=roles, operators=operators, systems=systems)
+        return self._rule(creates=False, roles=roles, operators=operators, systems=systems, new=new)
 
     def _rule(
-        self, *, creates: bool, roles: frozenset[Role], operators: bool, systems: Iterable[str] = ()
+        self,
+        *,
+        creates: bool,
+        roles: frozenset[Role],
+        operators: bool,
+        systems: Iterable[str] = (),
+        new: bool = False,
     ) -> Callable[[Decide], Decide]:
         def add(decide: Decide) -> Decide:
             command = list(get_type_hints(decide).values())[1]
-            self.rules[command] = Rule(self, command, decide, creates, roles, operators, frozenset(systems))
+            self.rules[command] = Rule(self, command, decide, creates, roles, operators, frozenset(systems), new)
             return decide
 
         return add

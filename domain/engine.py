@@ -286,7 +286,7 @@ def decide(request: Request, book: Book) -> list[Fact]:
     _check_company(rule, request, book)
     roles = _check_actor(rule, request, book)
     target = book.aggregate(request.company_id, rule.decider, request.aggregate_id)
-    if not (target.exists or rule.creates):
+    if not (target.exists or rule.creates or rule.new):
         raise rule.decider.unknown()
     if request.expected_version is not None and request.expected_version != target.version:
         raise version_conflict(

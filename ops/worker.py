@@ -5,7 +5,7 @@ from cyclopts import App
 from ops.stack import resolve
 from topics.settings import Settings
 
-app = App(name="worker", help="Run one worker process: lanes or views.")
+app = App(name="worker", help="Run one worker process: lanes, views or imports.")
 
 
 @app.command
@@ -22,6 +22,15 @@ def views() -> None:
     """Fold events and outcomes into the views in PostgreSQL."""
     settings = resolve(Settings())
     from agents.project import main
+
+    main(settings)
+
+
+@app.command
+def imports() -> None:
+    """Map the records of other systems to commands, no faster than lanes decide them."""
+    settings = resolve(Settings())
+    from agents.importer import main
 
     main(settings)
 

@@ -58,6 +58,17 @@ OUTCOMES = Topic(
 DEAD_LETTERS = Topic(
     "dead-letters", "key of the origin", "What could not be processed, verbatim, with reason and origin.", _kept_for(30)
 )
+IMPORTS = Topic(
+    "imports",
+    "company_id",
+    "Records of other systems exactly as they wrote them, to be mapped; kept for ever.",
+    {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        "max.message.bytes": str(RECORD_LIMIT),
+    },
+)
 STATE = Topic(
     "state-changelog",
     "state key",
@@ -71,7 +82,7 @@ STATE = Topic(
     },
 )
 
-TOPICS = (COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, STATE)
+TOPICS = (COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, IMPORTS, STATE)
 
 
 @lru_cache(maxsize=10_000)

@@ -88,6 +88,11 @@ VIEW_PAUSED = _gauge(
 )
 VIEW_RETRIES = _counter("bitcorp_view_retries_total", "Transactions tried again, by view group.", "group")
 
+IMPORT_RECORDS = _counter(
+    "bitcorp_import_records_total", "Records of other systems: sent as commands, or quarantined.", "result"
+)
+IMPORT_LAG = _gauge("bitcorp_import_lag", "Records of other systems not yet mapped.", "partition")
+
 API_REQUESTS = _counter("bitcorp_api_requests_total", "Requests answered.", "route", "method", "status")
 API_REQUEST_SECONDS = _histogram("bitcorp_api_request_seconds", "Time to answer a request.", "route", "method")
 API_WAITERS = _gauge("bitcorp_api_waiters", "Requests that wait for an outcome or a position now.")

@@ -32,6 +32,11 @@ class Settings(BaseSettings):
     replication: int = Field(default=1, ge=1, le=9, description="Replication factor of every topic")
     single_node: bool = Field(default=True, description="Allow replication < 3 and min.insync.replicas < 2")
 
+    mappings: Path = Field(
+        default=Path("examples/imports"),
+        description="Folder with a mapping <source>.toml for each system that is imported from",
+    )
+
     session_seconds: float = Field(
         default=6.0, ge=1, le=300, description="Kafka session: a dead worker is replaced after it"
     )

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from views.assets import ASSETS, assets
 from views.book_entries import BOOK_ENTRIES, book_entries
 from views.books import BOOKS, SCHEDULES, books
 from views.categories import CATEGORIES, categories
@@ -46,6 +47,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
     PARTS,
     STOCK_MOVEMENTS,
     PLANS,
+    ASSETS,
     OUTCOMES,
 )
 
@@ -57,7 +59,7 @@ GROUPS: dict[str, Group] = {
         Group(
             "fleet",
             "events",
-            "Companies, users, roles, categories, machines with all that is theirs, parts and plans as they stand.",
+            "Companies, users, roles, categories, machines with all that is theirs, parts, plans and imported assets.",
             (
                 companies,
                 users,
@@ -73,6 +75,7 @@ GROUPS: dict[str, Group] = {
                 parts,
                 stock_movements,
                 plans,
+                assets,
             ),
         ),
         Group("history", "events", "Every event of every thing, and what was known and true when.", (history, past)),

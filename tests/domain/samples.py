@@ -1,11 +1,12 @@
 """A sample of every command with all its fields, the past in which it is right, and the events it leads to."""
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
 from domain import HOMES, RULES
+from domain.asset import AssetImported, AssetRecord, AssetState
 from domain.charges import Method
 from domain.company import CompanySuspended
 from domain.decider import Rule
@@ -230,7 +231,34 @@ FULL: dict[str, dict[str, Any]] = {
     "plan.end": {"plan_id": "weekly", "reason": "sold"},
     "plan.record-occurrence": {"plan_id": "weekly", "date": "2026-11-23"},
     "plan.review": {"plan_id": "weekly"},
+    "asset.import": {
+        "asset_id": "legacy.4711",
+        "import_id": "spring",
+        "source": "legacy",
+        "number": "4711",
+        "record": {
+            "name": "Wheel loader",
+            "category_id": "excavators",
+            "acquired_on": "2019-05-01",
+            "state": "MAINTENANCE",
+            "place": "north-yard",
+            "cost": PRICE,
+            "manufacturer": "Caterpillar",
+            "model": "950",
+            "manufacturer_serial": "CAT0950XYZ00123",
+        },
+    },
+    "asset.undo-asset-import": {"asset_id": "legacy.4710", "import_id": "winter", "reason": "wrong file"},
 }
+
+LOADER = AssetImported(
+    asset_id="legacy.4710",
+    import_id="winter",
+    source="legacy",
+    number="4710",
+    serial_number="EQ-2019-EX-004710",
+    record=AssetRecord(name="Loader", category_id="excavators", acquired_on=date(2019, 5, 1), state=AssetState.ACTIVE),
+)
 
 STORY = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled(), FILTER, received(), PLANNED)
 EMPTY = given()
@@ -255,6 +283,7 @@ STORIES = {
     "plan.review": STORY.and_then([NextOccurrencePlanned(plan_id="weekly")]),
     "part.return-stock": STORY.and_then([taken("2")]),
     "part.release-stock": STORY.and_then([reserved("2")]),
+    "asset.undo-asset-import": given(ACME, LOADER),
     "company.reactivate": given(ACME, CompanySuspended(company_id="acme", reason="unpaid")),
 }
 

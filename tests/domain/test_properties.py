@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from stdnum.util import get_cc_module
 
 from domain import BY_NAME, DECIDERS, HOMES, RULES
+from domain.asset import Asset, AssetRecord, AssetState
 from domain.category import Category
 from domain.charges import Method
 from domain.company import Company, CompanyCreated, MaintenancePolicy
@@ -97,6 +98,15 @@ accounts = st.builds(
 )
 quantities = st.from_regex(r"\A(0|[1-9][0-9]{0,8})(\.[0-9]{1,4})?\Z")
 issues = st.builds(Issue, out=quantities, unit_cost=quantities, equipment_id=ids, job_id=ids)
+records = st.builds(
+    AssetRecord,
+    name=some(["Loader", "Big loader"]),
+    category_id=ids,
+    acquired_on=days,
+    state=some(AssetState),
+    place=st.none() | ids,
+    cost=some([None, soles("412000.00")]),
+)
 states: dict[str, st.SearchStrategy[State]] = {
     "company": st.builds(
         Company,
@@ -159,6 +169,15 @@ states: dict[str, st.SearchStrategy[State]] = {
         next_due=st.none() | days,
         paused=st.booleans(),
         ended=st.booleans(),
+    ),
+    "asset": st.builds(
+        Asset,
+        import_id=ids,
+        serial_number=st.none() | text,
+        record=st.none() | records,
+        previous=st.none() | records,
+        job_id=st.none() | ids,
+        undone=ids,
     ),
 }
 
@@ -224,6 +243,8 @@ WEIGHTS = {
     "equipment.void": 5,
     "equipment.assign": 20,
     "equipment.return": 20,
+    "asset.import": 10,
+    "asset.undo-asset-import": 8,
 }
 KINDS = [
     rule for rule in RULES.values() for _ in range(WEIGHTS.get(rule.permission, 10 if rule.decider is equipment else 3))
@@ -286,6 +307,15 @@ def choices(dice: Random, today: datetime) -> dict[str, Any]:
         "unit_cost": [UnitCost(amount="2.25", currency="PEN"), UnitCost(amount="1", currency="USD")],
         "counted": ["0", "5", "7.5"],
         "difference": ["-1", "-8", "2"],
+        "asset_id": ["legacy.1", "legacy.2", "legacy.L-3"],
+        "import_id": ["spring", "spring", "summer"],
+        "source": ["legacy"],
+        "number": ["1", "2", "L-3"],
+        "record": [
+            AssetRecord(name=name, category_id="excavators", acquired_on=date(2024, 3, 1), state=state)
+            for name in ("Loader", "Big loader")
+            for state in AssetState
+        ],
         "policy": [MaintenancePolicy(intervals=every(30)), MaintenancePolicy(maximum_open_jobs=3)],
     }
     return {name: dice.choice(values) for name, values in options.items()}
@@ -313,7 +343,7 @@ def life(seed: int) -> list[Answer]:
     return answers
 
 
-LIVES = 54
+LIVES = 70
 remembered = cache(life)
 
 

@@ -29,7 +29,7 @@ def services(compose: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_every_process_of_the_platform_is_a_service(services: dict[str, dict[str, Any]]) -> None:
-    assert set(services) == {"kafka", "postgres", "setup", "lanes", "views", "api"}
+    assert set(services) == {"kafka", "postgres", "setup", "lanes", "views", "imports", "api"}
     assert services["lanes"]["deploy"]["replicas"] == 2
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from topics.catalogue import BATCH_LIMIT, COMMANDS, DAY, EVENTS, OUTCOMES, STATE, TOPICS, partition_of
+from topics.catalogue import BATCH_LIMIT, COMMANDS, DAY, EVENTS, IMPORTS, OUTCOMES, STATE, TOPICS, partition_of
 
 # org.apache.kafka.common.utils.UtilsTest, testMurmur2
 JAVA = {
@@ -27,12 +27,14 @@ def test_topics_are_named_under_their_prefix() -> None:
         "erp.events",
         "erp.outcomes",
         "erp.dead-letters",
+        "erp.imports",
         "erp.state-changelog",
     ]
 
 
-def test_the_journal_is_kept_for_ever_and_the_rest_for_its_time() -> None:
-    assert EVENTS.config["retention.ms"] == EVENTS.config["retention.bytes"] == "-1"
+def test_the_journal_and_what_others_wrote_are_kept_for_ever_and_the_rest_for_its_time() -> None:
+    for topic in (EVENTS, IMPORTS):
+        assert topic.config["retention.ms"] == topic.config["retention.bytes"] == "-1"
     assert (COMMANDS.config["retention.ms"], OUTCOMES.config["retention.ms"]) == (str(7 * DAY), str(30 * DAY))
     assert STATE.config["cleanup.policy"] == "compact"
 
@@ -42,9 +44,9 @@ def test_the_broker_stamps_commands_and_state_because_rules_and_compaction_go_by
     assert stamped == [COMMANDS, STATE]
 
 
-def test_a_dead_letter_has_room_for_any_command_beside_its_reason() -> None:
-    assert COMMANDS.limit <= BATCH_LIMIT // 4
-    assert all(topic.limit == BATCH_LIMIT for topic in TOPICS if topic is not COMMANDS)
+def test_a_dead_letter_has_room_for_any_command_or_import_beside_its_reason() -> None:
+    assert COMMANDS.limit == IMPORTS.limit <= BATCH_LIMIT // 4
+    assert all(topic.limit == BATCH_LIMIT for topic in TOPICS if topic not in (COMMANDS, IMPORTS))
 
 
 def test_every_topic_says_what_it_is() -> None:
