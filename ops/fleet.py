@@ -34,6 +34,9 @@ MIS_KEYED = "mis-keyed"
 
 CommandKey = tuple[str, str]
 
+#: Tables whose rows follow from the rows of other views, and not from the number of commands.
+IMPLIED_BY_OTHERS = {"equipment_past", "machine_counts"}
+
 
 @dataclass(frozen=True)
 class Sent:

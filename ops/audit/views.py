@@ -25,6 +25,11 @@ from views.tables import SCHEMA
 from views.view import Group
 
 SHADOW = "erp_verify"
+TRIGGERS = """
+SELECT pg_get_triggerdef(trigger.oid) AS definition
+FROM pg_trigger AS trigger JOIN pg_class AS class ON class.oid = tgrelid
+WHERE relnamespace = $1::text::regnamespace AND NOT tgisinternal
+"""
 AT_ONCE = 2000
 #: Rows that are about to expire may be gone on one side already.
 MARGIN = "1 day"
@@ -54,13 +59,16 @@ async def audit_views(settings: Settings) -> Findings:
 
 
 async def _make_shadow(connection: Connection) -> None:
-    """Empty tables of the same shape, with their keys and no other index; the projectors' role fills and compares."""
+    """Empty tables of the same shape, with their keys and triggers and no other index; the projectors' role fills and
+    compares."""
     await connection.execute(f"CREATE SCHEMA {SHADOW}")
     for table in _tables():
         name = f'{SHADOW}."{table.name}"'
         keys = ", ".join(f'"{column.name}"' for column in table.primary_key)
         shape = "INCLUDING DEFAULTS INCLUDING GENERATED"
         await connection.execute(f'CREATE TABLE {name} (LIKE {SCHEMA}."{table.name}" {shape}, PRIMARY KEY ({keys}))')
+    for trigger in await connection.fetch(TRIGGERS, SCHEMA):
+        await connection.execute(trigger["definition"].replace(f" ON {SCHEMA}.", f" ON {SHADOW}.", 1))
     await connection.execute(f"GRANT USAGE ON SCHEMA {SHADOW} TO {WRITER}")
     await connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA {SHADOW} TO {WRITER}")
     await connection.execute(f"SET LOCAL ROLE {WRITER}")
