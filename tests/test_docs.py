@@ -1,11 +1,13 @@
 """What the pages say is so: links lead somewhere, samples are files, the example of CONTRIBUTING.md works."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,77 @@ def test_every_decision_is_listed_and_has_a_status_and_a_date() -> None:
     for page in folder.glob("[0-9]*.md"):
         assert f"]({page.name})" in listed
         assert re.search(r"^Status: (accepted|replaced by .+), 20\d\d-\d\d-\d\d$", page.read_text(), re.MULTILINE)
+
+
+# --- docs/seed-coverage.md --------------------------------------------------------------------------------------------
+
+COVERAGE = ROOT / "docs" / "seed-coverage.md"
+THEMES = {
+    "notifications",
+    "calendar feed",
+    "webhooks",
+    "reports",
+    "analytics store",
+    "web pages",
+    "gateway and Kubernetes files",
+    "shards and replicas",
+    "identity",
+}
+#: What is being built; its lines name no test yet.
+IN_WORK = {"import", "plans"}
+FILES = (".md", ".py", ".yml")
+
+
+def covered() -> list[list[str]]:
+    lines = (line for line in COVERAGE.read_text().splitlines() if line.startswith("|"))
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if not line.startswith("|---")]
+
+
+def definitions(body: list[ast.stmt], within: str = "") -> Iterator[str]:
+    """Names that a module or a class defines, those of a class with the class before a dot."""
+    for node in body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield within + node.name
+        if isinstance(node, ast.ClassDef):
+            yield from definitions(node.body, f"{within}{node.name}.")
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        yield from (within + target.id for target in targets if isinstance(target, ast.Name))
+
+
+@cache
+def defined(path: str) -> frozenset[str]:
+    return frozenset(definitions(ast.parse((ROOT / path).read_text()).body))
+
+
+def missing(cell: str) -> list[str]:
+    """Files, and names in them as `path::name`, that a cell shows as code and that are not there."""
+    named = [shown.partition("::") for shown in re.findall(r"`([^`]+)`", cell) if "/" in shown or shown.endswith(FILES)]
+    return [
+        f"{path}::{name}"
+        for path, _, name in named
+        if not (ROOT / path).is_file() or (name and name not in defined(path))
+    ]
+
+
+def test_each_word_of_the_seed_has_its_place() -> None:
+    for line in covered():
+        assert len(line) == 3
+        assert all(line), line
+        assert missing(line[1]) == []
+
+
+def test_each_word_of_the_seed_has_its_test_or_its_theme() -> None:
+    for word, _, shown in covered():
+        state, _, name = shown.partition(": ")
+        if state == "theme":
+            assert name in THEMES, word
+        elif state == "in work":
+            assert name in IN_WORK, word
+        elif shown != "shown by":
+            tests = re.findall(r"`(tests/[^`]+::test_[^`]+)`", shown)
+            assert tests, word
+            assert "<br>".join(f"`{test}`" for test in tests) == shown, word
+            assert missing(shown) == []
 
 
 # --- the example of CONTRIBUTING.md ---------------------------------------------------------------------------------
