@@ -1,4 +1,4 @@
-"""How a company writes its asset tags: a mask of characters, never a regular expression of theirs: it could hang a lane.
+"""How a company writes its asset tags: a mask of characters. A regular expression of theirs could hang a lane.
 
 Ours repeats nothing, so it looks at each character once.
 """
