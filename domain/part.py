@@ -11,12 +11,13 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 from decimal import Context as Arithmetic
 from hashlib import blake2b
 from typing import Annotated, assert_never
+from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from domain.company import company
 from domain.decider import Context, Decider, Kind, Refusal
-from domain.equipment import equipment, job_unknown
+from domain.equipment import changed_since, equipment, job_unknown
 from domain.model import EVERYBODY, MANAGERS, Command, Currency, Event, Id, Name, Reason, State, Value
 
 stock_too_low = Refusal("stock-too-low", Kind.CONFLICT, "There is less on stock than is to be taken.")
@@ -141,6 +142,16 @@ class StockReserved(Event):
     job_id: Id
     quantity: PositiveQuantity
     after: StockLevel
+    previous: Quantity | None = None
+
+    def inverse(self) -> Command | None:
+        if self.previous is None:
+            return None
+        place = {"part_id": self.part_id, "equipment_id": self.equipment_id, "job_id": self.job_id}
+        back = place | {"movement_id": _back(self.movement_id), "instead_of": self.quantity}
+        if Decimal(self.previous):
+            return ReserveStock(**back, quantity=self.previous)
+        return ReleaseStock(**back)
 
 
 class StockReleased(Event):
@@ -150,6 +161,16 @@ class StockReleased(Event):
     job_id: Id
     quantity: PositiveQuantity
     after: StockLevel
+
+    def inverse(self) -> Command:
+        return ReserveStock(
+            part_id=self.part_id,
+            movement_id=_back(self.movement_id),
+            equipment_id=self.equipment_id,
+            job_id=self.job_id,
+            quantity=self.quantity,
+            instead_of="0",
+        )
 
 
 class StockFellBelowMinimum(Event):
@@ -232,6 +253,11 @@ class Part(State):
 def _short(movement_id: str) -> str:
     """48 bits of the id's hash: enough to know one of a part's recent movements again."""
     return b64encode(blake2b(movement_id.encode(), digest_size=6).digest()).decode()
+
+
+def _back(movement_id: str) -> str:
+    """The id of the movement that takes another back: derived from it, so that none is taken back twice."""
+    return str(uuid5(NAMESPACE_URL, f"bitcorp:movement-back:{movement_id}"))
 
 
 def _job(equipment_id: str, job_id: str) -> str:
@@ -441,13 +467,17 @@ def adjust_stock(item: Part, cmd: AdjustStock, context: Context) -> Iterator[Sto
 
 
 class ReserveStock(Command):
-    """Keep a quantity for an open maintenance job, instead of what was kept for it before."""
+    """Keep a quantity for an open maintenance job, instead of what was kept for it before.
+
+    With `instead_of` only if that was so much.
+    """
 
     part_id: Id
     movement_id: Id
     equipment_id: Id
     job_id: Id
     quantity: PositiveQuantity
+    instead_of: Quantity | None = None
 
 
 @part.decides(EVERYBODY)
@@ -456,27 +486,41 @@ def reserve_stock(item: Part, cmd: ReserveStock, context: Context) -> Iterator[S
         return  # asked twice, reserved once
     _check_job(cmd.equipment_id, cmd.job_id, context)
     quantity, own = Decimal(cmd.quantity), item.reserved_for(cmd.equipment_id, cmd.job_id)
+    _check_kept(own, cmd.instead_of)
     if quantity > item.balance:
         raise stock_too_low(f"The balance is {item.level.balance}.")
     if quantity > own + item.available:
         raise stock_reserved()
     if not own and len(item.reservations) >= MOST_RESERVATIONS:
         raise too_many_reservations()
-    yield StockReserved(**vars(cmd), after=_level(item, reserved=Decimal(item.level.reserved) - own + quantity))
+    told = {name: value for name, value in vars(cmd).items() if name != "instead_of"}
+    level = _level(item, reserved=Decimal(item.level.reserved) - own + quantity)
+    yield StockReserved(**told, after=level, previous=digits(own))
+
+
+def _check_kept(own: Decimal, expected: str | None) -> None:
+    """Raises where not as much is kept for the job as the sender thinks."""
+    if expected is not None and Decimal(expected) != own:
+        raise changed_since(f"For this job {digits(own)} are reserved now.")
 
 
 class ReleaseStock(Command):
-    """Give up what is reserved for a job, open or not."""
+    """Give up what is reserved for a job, open or not; with `instead_of` only if it is so much."""
 
     part_id: Id
     movement_id: Id
     equipment_id: Id
     job_id: Id
+    instead_of: Quantity | None = None
 
 
 @part.decides(EVERYBODY)
 def release_stock(item: Part, cmd: ReleaseStock, context: Context) -> Iterator[StockReleased]:
+    if item.knows(cmd.movement_id):
+        return  # asked twice, released once
     own = item.reserved_for(cmd.equipment_id, cmd.job_id)
-    if own and not item.knows(cmd.movement_id):
+    _check_kept(own, cmd.instead_of)
+    if own:
+        told = {name: value for name, value in vars(cmd).items() if name != "instead_of"}
         level = _level(item, reserved=Decimal(item.level.reserved) - own)
-        yield StockReleased(**vars(cmd), quantity=digits(own), after=level)
+        yield StockReleased(**told, quantity=digits(own), after=level)

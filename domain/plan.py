@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
-from typing import Annotated, Self, assert_never
+from typing import Annotated, ClassVar, Self, assert_never
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -18,7 +18,7 @@ from domain.company import company
 from domain.decider import Context, Decider, Kind, Refusal
 from domain.equipment import Equipment, MaintenanceScheduled, equipment, equipment_retired, technician_unknown
 from domain.maintenance import MaintenanceType, Meter
-from domain.model import MANAGERS, Command, Day, Digits, Event, Id, Name, Reason, State, Text, Value
+from domain.model import MANAGERS, UNDONE, Command, Day, Digits, Event, Id, Name, Reason, State, Text, Value
 from domain.recurrence import (
     Schedule,
     TimeOfDay,
@@ -135,6 +135,11 @@ class PlanDefined(Event):
     counted_from: Count = "0"
     next_due: Day | None = None
 
+    begins: ClassVar[bool] = True
+
+    def inverse(self) -> Command:
+        return EndPlan(plan_id=self.plan_id, reason=UNDONE)
+
 
 class PlanChanged(Event):
     plan_id: Id
@@ -148,11 +153,17 @@ class PlanPaused(Event):
     plan_id: Id
     reason: Reason
 
+    def inverse(self) -> Command:
+        return ResumePlan(plan_id=self.plan_id)
+
 
 class PlanResumed(Event):
     plan_id: Id
     settled: Day
     next_due: Day | None = None
+
+    def inverse(self) -> Command:
+        return PausePlan(plan_id=self.plan_id, reason=UNDONE)
 
 
 class PlanEnded(Event):

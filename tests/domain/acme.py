@@ -162,4 +162,5 @@ def reserved(quantity: str, movement_id: str = "keep") -> StockReserved:
         job_id="oil",
         quantity=quantity,
         after=StockLevel(balance="10", reserved=quantity, average_cost="2.5"),
+        previous="0",
     )

@@ -84,12 +84,33 @@ def reserve(quantity: str, job_id: str = "oil", movement_id: str = "keep") -> Re
     )
 
 
-def reserved(quantity: str, after: StockLevel, job_id: str = "oil", movement_id: str = "keep") -> StockReserved:
-    return StockReserved(**vars(reserve(quantity, job_id, movement_id)), after=after)
+def reserved(
+    quantity: str, after: StockLevel, job_id: str = "oil", movement_id: str = "keep", previous: str = "0"
+) -> StockReserved:
+    return StockReserved(
+        part_id="filter",
+        movement_id=movement_id,
+        equipment_id="ex-7",
+        job_id=job_id,
+        quantity=quantity,
+        after=after,
+        previous=previous,
+    )
 
 
 def release(job_id: str = "oil", movement_id: str = "free") -> ReleaseStock:
     return ReleaseStock(part_id="filter", movement_id=movement_id, equipment_id="ex-7", job_id=job_id)
+
+
+def released(quantity: str, after: StockLevel, job_id: str = "oil", movement_id: str = "free") -> StockReleased:
+    return StockReleased(
+        part_id="filter",
+        movement_id=movement_id,
+        equipment_id="ex-7",
+        job_id=job_id,
+        quantity=quantity,
+        after=after,
+    )
 
 
 def below(balance: str) -> StockFellBelowMinimum:
@@ -245,7 +266,7 @@ def test_reserved_twice_is_once_and_another_wish_replaces_the_first() -> None:
     story = stocked().when(reserve("8")).then(reserved("8", level("10", reserved="8")))
     story.when(reserve("8")).then_nothing()
     story.when(reserve("10", movement_id="keep-2")).then(
-        reserved("10", level("10", reserved="10"), movement_id="keep-2")
+        reserved("10", level("10", reserved="10"), movement_id="keep-2", previous="8")
     )
 
 
@@ -263,21 +284,65 @@ def test_a_part_is_reserved_for_a_bounded_number_of_jobs() -> None:
 
 def test_what_is_released_is_for_anybody_and_a_repeat_adds_nothing() -> None:
     story = stocked().when(reserve("8")).then(reserved("8", level("10", reserved="8")))
-    story = story.when(release(), by=TESS).then(StockReleased(**vars(release()), quantity="8", after=level("10")))
+    story = story.when(release(), by=TESS).then(released("8", level("10")))
     story.when(release()).then_nothing()
     story.when(issue("10", "belts")).then(issued("10", level("0"), "belts"), below("0"))
 
 
 def test_a_late_repeat_of_a_release_leaves_a_newer_reservation() -> None:
     story = stocked().and_then([reserved("8", level("10", reserved="8"))])
-    story = story.and_then([StockReleased(**vars(release()), quantity="8", after=level("10"))])
+    story = story.and_then([released("8", level("10"))])
     story.and_then([reserved("2", level("10", reserved="2"), movement_id="keep-2")]).when(release()).then_nothing()
 
 
 def test_what_is_reserved_for_a_job_that_has_ended_can_be_released() -> None:
     cancelled = MaintenanceCancelled(equipment_id="ex-7", job_id="oil", reason="rain")
     story = stocked().and_then([reserved("8", level("10", reserved="8"))]).and_then([cancelled])
-    story.when(release()).then(StockReleased(**vars(release()), quantity="8", after=level("10")))
+    story.when(release()).then(released("8", level("10")))
+
+
+# --- reservations taken back ----------------------------------------------------------------------------------------
+
+
+def undo(event: StockReserved | StockReleased) -> ReserveStock | ReleaseStock:
+    command = event.inverse()
+    assert isinstance(command, ReserveStock | ReleaseStock)
+    return command
+
+
+def test_a_reservation_is_taken_back_by_its_release_and_only_once() -> None:
+    event = reserved("8", level("10", reserved="8"))
+    command = undo(event)
+    story = stocked().and_then([event]).when(command)
+    story = story.then(released("8", level("10"), movement_id=command.movement_id))
+    story.when(command).then_nothing()
+
+
+def test_a_reservation_in_place_of_another_is_taken_back_to_that_one() -> None:
+    event = reserved("10", level("10", reserved="10"), movement_id="keep-2", previous="8")
+    command = undo(event)
+    story = stocked().and_then([reserved("8", level("10", reserved="8")), event]).when(command)
+    after = level("10", reserved="8")
+    story.then(reserved("8", after, movement_id=command.movement_id, previous="10")).when(command).then_nothing()
+
+
+def test_a_release_is_taken_back_by_a_reservation() -> None:
+    event = released("8", level("10"))
+    command = undo(event)
+    story = stocked().and_then([reserved("8", level("10", reserved="8")), event]).when(command)
+    story.then(reserved("8", level("10", reserved="8"), movement_id=command.movement_id))
+
+
+def test_a_reservation_that_has_changed_since_is_not_taken_back() -> None:
+    first, second = reserved("8", level("10", reserved="8")), reserved("3", level("10", reserved="3"), "oil", "b", "8")
+    stocked().and_then([first, second]).when(undo(first)).then_rejected("changed-since")
+    stocked().and_then([released("8", level("10")), second]).when(undo(released("8", level("10")))).then_rejected(
+        "changed-since"
+    )
+
+
+def test_a_reservation_of_which_it_is_not_known_what_it_replaced_cannot_be_taken_back() -> None:
+    assert reserved("8", level("10", reserved="8")).model_copy(update={"previous": None}).inverse() is None
 
 
 # --- returned -------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from domain.equipment import (
+    CancelMaintenance,
     CompleteMaintenance,
     EquipmentRetired,
     MaintenanceCancelled,
@@ -365,3 +366,28 @@ def test_a_rule_that_has_ended_makes_no_more_jobs() -> None:
     once = Schedule(rule="FREQ=DAILY;COUNT=1", start=TODAY)
     story = SITE.and_then([defined(schedule=once)]).when(record()).then(*due(then=None))
     story.when(record(TODAY + DAY), at=NOW + DAY).then_rejected("occurrence-not-due")
+
+
+# --- taken back -----------------------------------------------------------------------------------------------------
+
+RESUMED = PlanResumed(plan_id="weekly", settled=TODAY - DAY, next_due=TODAY)
+
+
+@pytest.mark.parametrize(
+    ("happened", "inverse"),
+    [
+        ((defined(),), PlanEnded(plan_id="weekly", reason="Undone")),
+        ((defined(), PAUSED), RESUMED),
+        ((defined(), PAUSED, RESUMED), PlanPaused(plan_id="weekly", reason="Undone")),
+    ],
+)
+def test_definition_pause_and_resumption_of_a_plan_are_taken_back(happened: tuple[Event, ...], inverse: Event) -> None:
+    command = happened[-1].inverse()
+    assert command is not None
+    SITE.and_then(happened).when(command, by=MAX).then(inverse).when(command, by=MAX).then_nothing()
+
+
+def test_jobs_of_a_plan_are_cancelled_rather_than_taken_back_with_it() -> None:
+    occurrence, job = due()
+    assert occurrence.inverse() is None
+    assert isinstance(job.inverse(), CancelMaintenance)
