@@ -86,7 +86,7 @@ class Worker:
         return 0
 
 
-async def _schema_is_ours(settings: Settings) -> None:
+async def schema_is_ours(settings: Settings) -> None:
     """Wait for PostgreSQL. Raises SchemaDiffers."""
     pause = 0.1
     while True:
@@ -100,7 +100,7 @@ async def _schema_is_ours(settings: Settings) -> None:
 
 async def _serve(settings: Settings, groups: Sequence[Group]) -> int:
     try:
-        await _schema_is_ours(settings)
+        await schema_is_ours(settings)
     except migrate.SchemaDiffers as fault:
         logger.error("worker does not start", reason=str(fault))
         return EXIT_MISCONFIGURED

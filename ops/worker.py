@@ -5,7 +5,7 @@ from cyclopts import App
 from ops.stack import resolve
 from topics.settings import Settings
 
-app = App(name="worker", help="Run one worker process: lanes, views or imports.")
+app = App(name="worker", help="Run one worker process: lanes, views, imports or the timer.")
 
 
 @app.command
@@ -31,6 +31,15 @@ def imports() -> None:
     """Map the records of other systems to commands, no faster than lanes decide them."""
     settings = resolve(Settings())
     from agents.importer import main
+
+    main(settings)
+
+
+@app.command
+def timer() -> None:
+    """Order what plans of maintenance say is due. One is enough; a second does no harm."""
+    settings = resolve(Settings())
+    from agents.timer import main
 
     main(settings)
 

@@ -93,6 +93,9 @@ IMPORT_RECORDS = _counter(
 )
 IMPORT_LAG = _gauge("bitcorp_import_lag", "Records of other systems not yet mapped.", "partition")
 
+TIMER_DUE = _gauge("bitcorp_timer_due", "Plans of maintenance that were due at the last look and not settled yet.")
+TIMER_COMMANDS = _counter("bitcorp_timer_commands_total", "Commands that the timer has sent, by type.", "type")
+
 API_REQUESTS = _counter("bitcorp_api_requests_total", "Requests answered.", "route", "method", "status")
 API_REQUEST_SECONDS = _histogram("bitcorp_api_request_seconds", "Time to answer a request.", "route", "method")
 API_WAITERS = _gauge("bitcorp_api_waiters", "Requests that wait for an outcome or a position now.")

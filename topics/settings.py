@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     group_commands: int = Field(default=500, ge=1, le=5000, description="Most commands in one commit of a lane")
     failures_before_stop: int = Field(default=20, ge=1, description="Rules that raise in a row before the worker stops")
 
+    timer_seconds: float = Field(
+        default=10.0, gt=0, le=3600, description="How often the timer looks for plans that are due"
+    )
+
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on")
     api_port: int = Field(default=8080, ge=0, le=65535, description="Port the API listens on; 0: any free one")
     api_url: str = Field(

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 @pytest.fixture
 def platform(settings: Settings) -> Iterator[Platform]:
-    """Two lane workers, a views worker and the API, looked after as `bitcorp up` does."""
+    """Two lane workers, a views worker, a timer and the API, looked after as `bitcorp up` does."""
     with Platform(settings.model_copy(update={"api_port": 0, "session_seconds": 3})) as running:
         yield running
 

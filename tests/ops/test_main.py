@@ -111,6 +111,7 @@ def test_describe_prints_one_part(bitcorp: Shell) -> None:
         ("migrate",),
         ("worker", "lanes"),
         ("worker", "views"),
+        ("worker", "timer"),
         ("api",),
         ("views", "list"),
         ("tail", "events"),
