@@ -22,6 +22,7 @@ COMMANDS = (
     ("verify", "ops.verify:verify", "Look", "Fold the journal again and compare everything with it."),
     ("send", "ops.send:app", "Use", "Send a command and wait for its outcome."),
     ("depreciation", "ops.depreciation:app", "Use", "Post a month's depreciation for all machines."),
+    ("import", "ops.importing:app", "Use", "Import machines from another ERP's file, or take an import back."),
     ("token", "ops.tokens:token", "Use", "Make an access token for the API."),
     ("dead-letters", "ops.dead_letters:app", "Use", "List, show and retry what could not be processed."),
     ("topics", "ops.topics:app", "Operate", "Create the topics, or compare them with the catalogue."),
