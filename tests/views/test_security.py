@@ -20,6 +20,7 @@ from tests.domain.acme import (
     received,
     scheduled,
 )
+from tests.domain.samples import LOADER
 from tests.views.conftest import World
 from views import GROUPS, RESOURCES, VIEWS
 from views.equipment import EQUIPMENT
@@ -42,6 +43,7 @@ async def settle(world: World) -> None:
             BROKEN,
             READ,
             depreciated(),
+            LOADER,
             FILTER,
             received(),
             PLANNED,
