@@ -23,7 +23,7 @@ import asyncpg
 from pydantic import SecretStr
 from rich.text import Text
 
-from ops import fleet
+from ops import business, fleet
 from ops.console import out, plain, progress, say
 from ops.embedded import EmbeddedError
 from ops.embedded.locks import Lock, server_lock
@@ -160,6 +160,10 @@ def lanes_of(port: int) -> int:
 def tell(platform: Platform, rate: float) -> bool:
     """Publish, compare, verify and show; whether all was right."""
     figures, differences = asyncio.run(play(platform, rate))
+    more = asyncio.run(business.steps(platform.settings, platform.url))
+    out.print(plain("More of the business", "bold"))
+    for step in more:
+        out.print(step.line(), soft_wrap=True)
     verified = verify_all(platform.settings)
     shown = asyncio.run(exchanges(platform.settings, platform.url))
     out.print(plain("Five requests", "bold"))
@@ -168,6 +172,7 @@ def tell(platform: Platform, rate: float) -> bool:
     wrong = [
         *(f"{figure.table}: {figure.name}" for figure in figures if not figure.right),
         *differences[:MOST_SHOWN],
+        *(step.title for step in more if not step.right),
         *([] if verified else ["the verification"]),
         *(f"the request {exchange.request.title!r}" for exchange in shown if not exchange.right),
     ]

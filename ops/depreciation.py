@@ -91,7 +91,7 @@ async def post(
     if dry_run:
         show(json, _planned(places), "Would be posted", ("company", "book", "machines", "periods"))
         return 0
-    answers = await _sent(settings, wanted, wait)
+    answers = await send(settings, wanted, wait)
     counts = Counter(answers.values())
     show(json, [(answer, count) for answer, count in counts.most_common()], "Depreciation", ("answer", "commands"))
     return int(bool(counts.keys() - {POSTED, POSTED_BEFORE}))
@@ -168,7 +168,7 @@ def rounds(wanted: list[list[CommandMessage]]) -> Iterator[list[CommandMessage]]
             yield group
 
 
-async def _sent(settings: Settings, wanted: list[list[CommandMessage]], wait: float) -> dict[str, str]:
+async def send(settings: Settings, wanted: list[list[CommandMessage]], wait: float) -> dict[str, str]:
     """The answer to each command, by its id."""
     from topics import logs
     from topics.publisher import Publisher
