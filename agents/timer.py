@@ -25,7 +25,7 @@ from topics.publisher import Publisher
 from topics.settings import Settings
 from views.due import DuePlan, MovedPlan, due_plans, moved_plans
 from views.migrate import SchemaDiffers
-from views.reading import write_engine
+from views.reading import watch_engine
 
 logger = structlog.get_logger("timer")
 
@@ -74,7 +74,7 @@ class Timer:
     def __init__(self, settings: Settings) -> None:
         self.publisher = Publisher(settings)
         self._every = settings.timer_seconds
-        self._pool = write_engine(settings.database.get_secret_value(), connections=1)
+        self._pool = watch_engine(settings.database.get_secret_value())
         self._asked: set[str] = set()
 
     async def look(self, now: datetime) -> int:

@@ -53,6 +53,13 @@ def write_engine(dsn: str, *, connections: int = 4) -> AsyncEngine:
     return engine(dsn, WRITER, connections=connections, statement_seconds=60, synchronous_commit="off")
 
 
+def watch_engine(dsn: str) -> AsyncEngine:
+    """One connection that reads the rows of all companies, again and again; what it asks takes less time to run than
+    to compile."""
+    parameters = {"default_transaction_read_only": "on", "jit": "off"}
+    return engine(dsn, WRITER, connections=1, statement_seconds=60, **parameters)
+
+
 @asynccontextmanager
 async def reading(pool: AsyncEngine, company_id: str) -> AsyncIterator[Reader]:
     """One read-only transaction on behalf of one company. The company leaves the connection with the transaction."""
