@@ -1,15 +1,21 @@
-"""More of the business on the demo's fleet: questions about the past, a month of depreciation, plans that come due.
+"""More of the business on the demo's fleet: the past, many commands, depreciation, a plan that comes due, an import.
 
 Each step says what it does and what it saw, and whether that is right.
 """
 
 import asyncio
+import json
+import os
+import sys
 import time
+from asyncio.subprocess import DEVNULL, PIPE
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 from rich.text import Text
@@ -17,11 +23,14 @@ from rich.text import Text
 from ops import depreciation
 from ops.console import plain
 from ops.requests import API, TOKEN_LIFE
+from ops.settings import as_environment
 from ops.tokens import make_token
 from topics.settings import Settings
 
 COMPANY, ADMIN = "andes-minera", "mquispe"
 MACHINES = ("sh-0001", "sh-0002", "sh-0003")
+CHECKOUT = Path(__file__).parent.parent
+FILE = CHECKOUT / "examples" / "imports" / "legacy-erp.csv"
 WAIT = {"Prefer": "wait=20"}
 PATIENCE_SECONDS = 30.0
 LOOK_SECONDS = 0.3
@@ -75,7 +84,7 @@ async def steps(settings: Settings, url: str) -> list[Step]:
     """Do all of it against the API at `url`."""
     async with aiohttp.ClientSession(url) as session:
         company = Company(settings, session)
-        return [step for part in (_past, _back, _books, _plan) async for step in part(company)]
+        return [step for part in (_past, _back, _books, _plan, _import) async for step in part(company)]
 
 
 async def _past(company: Company) -> AsyncIterator[Step]:
@@ -157,6 +166,30 @@ async def _plan(company: Company) -> AsyncIterator[Step]:
     )
     due = [job["scheduled_on"] for job in jobs["items"]]
     yield Step("the job that the timer made of it", f"due on {min(due, default=None)}", str(today) in due)
+
+
+async def _import(company: Company) -> AsyncIterator[Step]:
+    """A file of another ERP, ten lines of which are wrong, and the whole of it taken back."""
+    import_id = str(uuid4())
+    brought = await _bitcorp(company.settings, "import", str(FILE), "--source", FILE.stem, "--id", import_id)
+    aside = sum(number for said, number in brought.items() if said.startswith(("quarantined", "unreadable")))
+    yield Step(f"{FILE.name} imported", _counted(brought), brought["new"] == 190 and aside == 10)
+    undone = await _bitcorp(company.settings, "import", "undo", import_id)
+    yield Step("and taken back", _counted(undone), undone == {"undone": 190})
+
+
+async def _bitcorp(settings: Settings, *words: str) -> Counter[str]:
+    """What a command of the shell counts in the last line of its JSON."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ops.main", *words, "--json"),
+        cwd=CHECKOUT,
+        env=os.environ | as_environment(settings),
+        stdout=PIPE,
+        stderr=DEVNULL,
+    )
+    said, _ = await process.communicate()
+    lines = said.decode().splitlines()
+    return Counter(json.loads(lines[-1]) if lines else {})
 
 
 async def _until(ask: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
