@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from subprocess import DEVNULL
 
@@ -29,22 +29,28 @@ def _environment(settings: Settings) -> dict[str, str]:
         "BITCORP_DATABASE": settings.database.get_secret_value(),
         "BITCORP_PREFIX": settings.prefix,
         "BITCORP_PARTITIONS": str(settings.partitions),
+        "BITCORP_MAPPINGS": str(settings.mappings.absolute()),
         "BITCORP_LOG_LEVEL": "warning",
     }
     return {**os.environ, **chosen}
 
 
-@asynccontextmanager
-async def lane_worker(settings: Settings) -> AsyncIterator[int]:
+def lane_worker(settings: Settings) -> AbstractAsyncContextManager[int]:
     """One command worker as a process; its pid."""
-    command = (sys.executable, "-m", "ops.main", "worker", "lanes")
-    worker = await asyncio.create_subprocess_exec(*command, env=_environment(settings), stdout=DEVNULL, stderr=DEVNULL)
+    return worker(settings, "lanes")
+
+
+@asynccontextmanager
+async def worker(settings: Settings, kind: str) -> AsyncIterator[int]:
+    """One worker of this kind as a process; its pid."""
+    command = (sys.executable, "-m", "ops.main", "worker", kind)
+    process = await asyncio.create_subprocess_exec(*command, env=_environment(settings), stdout=DEVNULL, stderr=DEVNULL)
     try:
-        yield worker.pid
+        yield process.pid
     finally:
         with suppress(ProcessLookupError):
-            worker.terminate()
-        await worker.wait()
+            process.terminate()
+        await process.wait()
 
 
 async def publish(settings: Settings, commands: Iterable[CommandMessage]) -> int:

@@ -21,7 +21,7 @@ from topics.publisher import Publisher, Unavailable
 from topics.settings import Settings
 
 #: Commands that are on their way to a lane at a time.
-HANDFUL = 25
+HANDFUL = 50
 #: Rest after a handful, in times of what its answers took.
 REST = 1.0
 LONGEST_REST = 5.0

@@ -1,0 +1,92 @@
+"""What an import costs others: the latency of their commands while one company's records are imported, and without."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import orjson
+from aiokafka import AIOKafkaProducer
+
+from bench.job_j import COMPANIES, commands
+from bench.latency import OPENING, measure
+from bench.workers import BATCH, lane_worker, outcomes_reach, publish, with_prefix, worker
+from topics.catalogue import partition_of
+from topics.imports import raw_of_line, write_raw
+from topics.messages import CommandMessage
+from topics.provision import create_topics
+from topics.settings import Settings
+
+LOUD = "bench-0"
+MAPPING = f"""
+default_category = "rig"
+[organizations]
+HQ = {{company = "{LOUD}", currency = "EUR"}}
+[states]
+ACTIVE = "ACTIVE"
+"""
+
+
+async def run(settings: Settings, records: int = 12_000, rate: int = 100, seconds: int = 10) -> dict[str, float]:
+    """p99 of other companies' commands at `rate` a second, its ratio to that without import, and records a second.
+
+    The import lasts longer than the measurement: 100,000 records differ from fewer in nothing but that.
+    """
+    calm, busy = _of_others(rate * seconds)
+    with TemporaryDirectory() as folder:
+        settings = with_prefix(settings, "importing").model_copy(update={"mappings": _mapping(folder)})
+        create_topics(settings)
+        async with lane_worker(settings), worker(settings, "imports"):
+            await publish(settings, _opening())
+            await outcomes_reach(settings, OPENING)
+            await measure(settings, calm[: 2 * rate], rate)
+            without = _p99(await measure(settings, calm[2 * rate :], rate))
+            began = time.perf_counter()
+            await _bring(settings, records)
+            during = _p99(await measure(settings, busy, rate))
+            await outcomes_reach(settings, OPENING + len(calm) + len(busy) + records)
+            took = time.perf_counter() - began
+    return {
+        "p99_ms_without": round(without * 1000, 1),
+        "p99_ms": round(during * 1000, 1),
+        "p99_ratio": round(during / without, 2),
+        "records_per_second": round(records / took),
+    }
+
+
+def _mapping(folder: str) -> Path:
+    """The folder, with the mapping in it."""
+    (there := Path(folder)).joinpath("bench.toml").write_text(MAPPING)
+    return there
+
+
+def _opening() -> list[CommandMessage]:
+    return [command for _, command in zip(range(OPENING), commands(0), strict=True)]
+
+
+def _of_others(count: int) -> tuple[list[CommandMessage], list[CommandMessage]]:
+    """Twice so many commands of companies that import nothing."""
+    made = list(commands(2 * count * COMPANIES // (COMPANIES - 1) + COMPANIES))[OPENING:]
+    theirs = [command for command in made if command.company_id != LOUD]
+    return theirs[:count], theirs[count : 2 * count]
+
+
+async def _bring(settings: Settings, records: int) -> None:
+    """All records at once, as from a file."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", linger_ms=20, max_batch_size=BATCH)
+    await producer.start()
+    partition = partition_of(LOUD.encode(), settings.partitions)
+    for line, data in enumerate(_rows(records), 1):
+        record = write_raw(raw_of_line("bench", "bench", line, data), LOUD, settings.prefix)
+        await producer.send(record.topic, record.value, record.key, partition, headers=list(record.headers))
+    await producer.stop()
+
+
+def _rows(records: int) -> Iterator[bytes]:
+    for number in range(records):
+        row = {"asset_id": str(number), "equipment_name": f"Pump {number}", "organization_code": "HQ"}
+        yield orjson.dumps(row | {"acquisition_date": "2020-01-31", "state": "ACTIVE"})
+
+
+def _p99(times: list[float]) -> float:
+    return sorted(times)[int(len(times) * 0.99)]
