@@ -11,7 +11,8 @@ from api.schemas import Schema, Schemas
 from domain import EVENTS as EVENT_TYPES
 from domain import HOMES, RULES
 from domain.record import Outcome
-from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES, Topic
+from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, IMPORTS, OUTCOMES, Topic
+from topics.imports import RAW_TYPE
 from topics.messages import OUTCOME_TYPE
 
 JSON = "application/json"
@@ -33,6 +34,7 @@ and members that you do not know.
 
 OPERATIONS = (
     ("sendCommand", "receive", COMMANDS, "Publish a command to have it decided."),
+    ("sendRawRecord", "receive", IMPORTS, "Publish a record of another system to have it mapped and imported."),
     ("followEvents", "send", EVENTS, "Read everything that happened, from the first event on."),
     ("followOutcomes", "send", OUTCOMES, "Read the answers to commands."),
     ("followDeadLetters", "send", DEAD_LETTERS, "Read what could not be processed, and why."),
@@ -57,6 +59,7 @@ def document() -> dict[str, Any]:
         EVENTS.name: _by_title(events),
         OUTCOMES.name: _by_title([_message(OUTCOME_TYPE, Outcome, "Outcome", schemas)]),
         DEAD_LETTERS.name: _by_title([DEAD_LETTER]),
+        IMPORTS.name: _by_title([RAW_RECORD]),
     }
     return {
         "asyncapi": "3.0.0",
@@ -123,7 +126,7 @@ def _text(meaning: str, **schema: Any) -> Schema:
     return {"type": "string", "description": meaning} | schema
 
 
-PUBLISHED = (COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS)
+PUBLISHED = (COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, IMPORTS)
 
 DEAD_LETTER: Message = {
     "name": "dead-letter",
@@ -131,6 +134,16 @@ DEAD_LETTER: Message = {
     "summary": "A record as it came, key, value and headers, with the reason and the origin in headers of ours.",
     "headers": {"$ref": "#/components/schemas/DeadLetterHeaders"},
     "payload": {},
+}
+
+RAW_RECORD: Message = {
+    "name": RAW_TYPE,
+    "title": "RawRecord",
+    "summary": "A record exactly as another system has it: an object of its own fields, read by the source's mapping.",
+    "contentType": JSON,
+    "headers": {"$ref": "#/components/schemas/RawRecordHeaders"},
+    "payload": {"type": "object"},
+    "examples": [{"payload": {"asset_id": "4711", "organization_code": "PE01", "status": "IN_USE"}}],
 }
 
 KEYED = {
@@ -178,6 +191,17 @@ HEADER_SCHEMAS: dict[str, Schema] = {
         _TRACING,
     ),
     "OutcomeHeaders": _headers("Headers of an outcome.", _ATTRIBUTES | _SEQUENCE, _TRACING),
+    "RawRecordHeaders": _headers(
+        "Headers of a record of another system.",
+        {
+            "ce_specversion": {"const": "1.0"},
+            "ce_id": _text("Tells the record from all others of its import", minLength=1, maxLength=200),
+            "ce_source": _text("The other system", pattern="^/imports/[a-z][a-z0-9-]{0,19}$"),
+            "ce_type": {"const": RAW_TYPE},
+            "ce_subject": _text("The import", pattern="^import/[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
+        },
+        {"content-type": {"const": JSON}, "ce_line": NUMBER | {"description": "Line of the file that it comes from"}},
+    ),
     "DeadLetterHeaders": _headers(
         "The origin's own headers, and ours.",
         {

@@ -83,9 +83,9 @@ def read_raw(record: Record) -> RawRecord:
     given = found.attributes.get
     id_, source, line = given("id", ""), given("source", ""), given("line", "0")
     import_id = given("subject", "").removeprefix(SUBJECT)
-    well = id_ and source.startswith(ORIGIN) and AN_ID.fullmatch(import_id) and re.fullmatch(r"[0-9]{1,9}", line)
-    if not well:
-        wanted = "ce_id, ce_source /imports/<source> and ce_subject import/<id>"
+    placed = source.startswith(ORIGIN) and AN_ID.fullmatch(import_id) and re.fullmatch(r"[0-9]{1,18}", line)
+    if not (id_ and placed and given("type") == RAW_TYPE):
+        wanted = f"ce_id, ce_type {RAW_TYPE}, ce_source {ORIGIN}<source> and ce_subject {SUBJECT}<id>"
         raise Quarantined(Cause.MALFORMED, f"The message must have {wanted}.")
     return RawRecord(id_, source.removeprefix(ORIGIN), import_id, int(line), found.data)
 

@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 from agents.importer import FAILED, QUARANTINED
-from domain.mapping import Mapping, understand
 from ops.embedded import Stack
 from tests.agents.orders import company_on, opening, record_of
 from tests.agents.test_worker import PARTITIONS, settings_of
 from tests.agents.upstream import Upstream, until, workers_of
 from topics.catalogue import IMPORTS, partition_of
 from topics.cloudevents import Record
-from topics.imports import RawRecord, import_command, raw_of_line, write_raw
+from topics.imports import RawRecord, raw_of_line, write_raw
 from topics.provision import create_topics
 from topics.settings import Settings
 
@@ -112,15 +111,3 @@ def test_records_become_machines_once_though_their_worker_dies_and_others_are_se
     wanted = {"state-unknown", "organization-unknown", "source-unknown", "malformed"}
     until(lambda: site.reasons() == {QUARANTINED + cause for cause in wanted}, what=str(site.reasons()))
     assert FAILED not in site.reasons()
-
-
-def test_the_command_of_a_record_is_the_same_whenever_it_is_read() -> None:
-    mapping = Mapping.model_validate_json(
-        '{"source": "legacy", "default_category": "diggers", "states": {"ACTIVE": "ACTIVE"},'
-        ' "organizations": {"HQ": {"company": "acme", "currency": "EUR"}}}'
-    )
-    first, again, other = (
-        import_command(raw, understand(mapping, raw.fields, raw.import_id)) for raw in (row(7), row(7), row(8))
-    )
-    assert first == again
-    assert first.id != other.id
