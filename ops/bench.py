@@ -40,6 +40,7 @@ GOALS: dict[tuple[str, str], tuple[str, float]] = {
     ("latency", "p99_ms"): ("<=", 60),
     ("memory", "bytes_per_machine"): ("<=", 1024),
     ("projection", "ratio"): (">=", 0.5),
+    ("past", "ratio"): ("<=", 3),
 }
 COMPARED = {">=": operator.ge, "<=": operator.le}
 
