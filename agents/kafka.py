@@ -15,8 +15,6 @@ from topics.catalogue import BATCH_LIMIT, COMMANDS, EVENTS, OUTCOMES, STATE
 from topics.cloudevents import Record, read, size_of
 from topics.settings import Settings
 
-#: aiokafka keeps one produce request on its way to a broker, so that lanes of one producer wait for each other.
-PRODUCERS = 3
 #: Longest wait for an acknowledgement: an idempotent producer retries for ever, and a worker that cannot write
 #: must leave rather than hold its partitions.
 PATIENCE = 20.0
@@ -35,14 +33,9 @@ class KafkaLog:
         self._commands = COMMANDS.named(settings.prefix)
         self._events = EVENTS.named(settings.prefix)
         self._state = STATE.named(settings.prefix)
-        self._producers = [self._new_producer(number) for number in range(PRODUCERS)]
-        self._ends = AIOKafkaConsumer(bootstrap_servers=settings.kafka, client_id=f"{group}-ends")
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, client_id=f"{group}-admin")
-
-    def _new_producer(self, number: int) -> AIOKafkaProducer:
-        return AIOKafkaProducer(
-            bootstrap_servers=self._settings.kafka,
-            client_id=f"{self._group}-lanes-{number}",
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=settings.kafka,
+            client_id=f"{group}-lanes",
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
@@ -50,29 +43,26 @@ class KafkaLog:
             max_request_size=BATCH_LIMIT,
             request_timeout_ms=15_000,
         )
-
-    def _producer_of(self, partition: int) -> AIOKafkaProducer:
-        """Always the same one for a lane: a producer keeps the batches of a partition in order."""
-        return self._producers[partition % len(self._producers)]
+        self._ends = AIOKafkaConsumer(bootstrap_servers=settings.kafka, client_id=f"{group}-ends")
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, client_id=f"{group}-admin")
 
     async def start(self) -> None:
-        await asyncio.gather(*(producer.start() for producer in self._producers))
+        await self._producer.start()
         await self._ends.start()
         await self._admin.start()
 
     async def stop(self) -> None:
-        await asyncio.gather(*(producer.stop() for producer in self._producers))
+        await self._producer.stop()
         await self._ends.stop()
         await self._admin.close()
 
     async def append(self, partition: int, records: Sequence[StateRecord], expect: int) -> int | None:
-        producer = self._producer_of(partition)
-        batch = producer.create_batch()
+        batch = self._producer.create_batch()
         for index, (key, value) in enumerate(records):
             if batch.append(key=key.encode(), value=value, timestamp=None, headers=placed(expect, index)) is None:
                 raise RuntimeError(f"a commit of {len(records)} state records does not fit into one Kafka batch")
         batch.close()
-        acknowledged = await producer.send_batch(batch, self._state, partition=partition)
+        acknowledged = await self._producer.send_batch(batch, self._state, partition=partition)
         async with asyncio.timeout(PATIENCE):
             metadata = await acknowledged
         return metadata.offset if metadata.offset >= 0 else None
@@ -89,17 +79,16 @@ class KafkaLog:
     async def _send(self, topic: str, partition: int, records: Sequence[Record]) -> list["asyncio.Future[Any]"]:
         """Send in as many batches as needed; a producer keeps batches of one partition in order."""
         waits = []
-        producer = self._producer_of(partition)
-        batch = producer.create_batch()
+        batch = self._producer.create_batch()
         # Commands have a smaller limit than the rest: see the catalogue.
         limit = COMMANDS.limit if topic == self._commands else None
         for record in records:
             while not _put(batch, record, limit):
                 if batch.record_count() == 0:
                     raise RuntimeError(f"a record for {topic} does not fit into one Kafka batch")
-                waits.append(await producer.send_batch(batch, topic, partition=partition))
-                batch = producer.create_batch()
-        waits.append(await producer.send_batch(batch, topic, partition=partition))
+                waits.append(await self._producer.send_batch(batch, topic, partition=partition))
+                batch = self._producer.create_batch()
+        waits.append(await self._producer.send_batch(batch, topic, partition=partition))
         return waits
 
     async def end(self, partition: int) -> int:
