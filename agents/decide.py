@@ -273,7 +273,8 @@ class Worker:
 
     async def serve(self) -> int:
         """Run until SIGTERM or SIGINT (exit code 0) or a fault (another)."""
-        gc.set_threshold(20_000, 20, 10)  # the state is large and holds no cycles: full collections only cost time
+        gc.freeze()  # what was imported stays
+        gc.set_threshold(50_000, 20, 100)  # the state is large and holds no cycles: full collections only cost time
         await self.log.start()
         await self.app.begin()
         logger.info("worker started", group=group_of(self.settings))

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -23,8 +22,6 @@ logger = structlog.get_logger("worker")
 EXIT_FAULT = 70
 EXIT_MISCONFIGURED = 78
 GOODBYE_SECONDS = 12.0
-#: Faust fetches in a thread of its own: Python's 5 ms would be added to each of the hops of a message.
-SWITCH_SECONDS = 0.0005
 
 #: Keys and values of a topic as bytes, so that nothing is decoded, and skipped where that fails, behind our back.
 RAW = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
@@ -138,7 +135,6 @@ def run(settings: Settings, process: str, serve: Callable[[], Coroutine[Any, Any
         import uvloop
 
         uvloop.install()
-    sys.setswitchinterval(SWITCH_SECONDS)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     os._exit(loop.run_until_complete(serve()))

@@ -253,7 +253,8 @@ class Lane:
         """Fold state of an older state version again from the journal; a newer one means that this build is too old."""
         if outdated(self.state.records):
             journal = await self._log.journal(self.partition, self._head.events - 1)
-            await self._append_all(refold(journal, self.state.records))
+            # In a thread: a long journal must not keep the loop from its heartbeats.
+            await self._append_all(await asyncio.to_thread(refold, journal, self.state.records))
 
     async def _append_all(self, changes: Mapping[str, bytes | None]) -> None:
         """Append in batches that Kafka takes, each with a head that adds up to it, so that each is a state to serve."""

@@ -159,7 +159,7 @@ class Claim(Generic[S]):
     taken: Refusal
 
 
-@dataclass
+@dataclass(eq=False)
 class Decider(Generic[S]):
     """`evolve` folds an event into the state and never refuses; rules are added by `decides` and `creates`."""
 
@@ -225,7 +225,7 @@ class Decider(Generic[S]):
         return add
 
 
-@dataclass
+@dataclass(eq=False)
 class Roster(Generic[S]):
     """What a company must know of a set of its aggregates, such as how many admins may act: one small record, folded
     from their events by the functions added by `on`, so that no rule scans.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from pydantic import ValidationError
@@ -212,6 +212,8 @@ def encode_aggregate(folded: Decider[Any] | Roster[Any], versioned: Versioned) -
     return b"%d %d %s" % (folded.state_version, versioned.version, state)
 
 
+#: Decoded states are never changed, and lanes ask for those of a company and its people again and again.
+@lru_cache(maxsize=10_000)
 def decode_aggregate(folded: Decider[Any] | Roster[Any], record: bytes) -> Versioned:
     """What `encode_aggregate` stored; fields that this build does not know are left out."""
     _, version, state = record.split(b" ", 2)

@@ -21,10 +21,11 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.partitioner import murmur2
 from faust.streams import Stream
 from faust.tables.recovery import Recovery
-from faust.transport.consumer import Consumer
+from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.transport.drivers.aiokafka import Consumer as DriverConsumer
 from intervaltree import IntervalTree
+from mode.threads import ServiceThread
 
 from agents.decide import LaneApp, LaneTable
 from agents.transport import Consumer as OurConsumer
@@ -74,6 +75,32 @@ def test_only_seek_wait_goes_back_in_the_consumers_own_thread() -> None:
     assert "self.call_thread(self._seek_wait" in source(AIOKafkaConsumerThread.seek_wait)
     assert "call_thread" not in source(AIOKafkaConsumerThread.seek)
     assert list(inspect.signature(DriverConsumer.seek_wait).parameters) == ["self", "partitions"]
+
+
+# -- the thread that ours does without ---------------------------------------------------------------------------------
+
+
+def test_the_consumers_thread_can_be_given_the_loop_of_the_app() -> None:
+    assert "self.thread_loop = thread_loop or asyncio.new_event_loop()" in source(ServiceThread.__init__)
+    assert "self._close_thread_loop_on_stop = thread_loop is None" in source(ServiceThread.__init__)
+    assert "if self._thread is not None" in source(ServiceThread.stop)
+
+
+def test_what_the_thread_does_at_its_start_and_end_is_one_coroutine() -> None:
+    """So that it can run as a task; all but its last step, which would cancel whatever else runs in the loop."""
+    served = source(ServiceThread._serve)
+    steps = ("_default_start()", "on_thread_started()", "notify, self._thread_running", "wait_until_stopped()")
+    ends = ("_shutdown_thread()", "_gather_remaining_tasks()")
+    places = [served.index(step) for step in steps + ends]
+    assert places == sorted(places)
+    assert "task.cancel()" in source(ServiceThread._gather_remaining_tasks)
+
+
+def test_the_thread_is_asked_for_records_by_the_method_that_ours_calls_itself() -> None:
+    assert "await self._thread.getmany(active_partitions, timeout)" in source(ThreadDelegateConsumer._getmany)
+    assert "self._fetch_records," in source(AIOKafkaConsumerThread.getmany)
+    expected = ["self", "consumer", "active_partitions", "timeout", "max_records"]
+    assert list(inspect.signature(AIOKafkaConsumerThread._fetch_records).parameters) == expected
 
 
 # -- the fetch loop that ours replaces ---------------------------------------------------------------------------------
@@ -126,7 +153,7 @@ def test_an_expired_session_alone_stops_nothing_in_aiokafka() -> None:
 def test_faust_makes_its_consumer_where_ours_hooks_in() -> None:
     assert issubclass(ConsumerThread, AIOKafkaConsumerThread)
     assert "self._create_worker_consumer(transport)" in source(AIOKafkaConsumerThread._create_consumer)
-    assert "self._new_consumer_thread()" in source(inspect.getmodule(Consumer).ThreadDelegateConsumer.__init__)  # type: ignore[union-attr]
+    assert "self._new_consumer_thread()" in source(ThreadDelegateConsumer.__init__)
 
 
 def test_a_lease_lasts_a_session_from_the_moment_a_heartbeat_was_sent() -> None:
