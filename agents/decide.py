@@ -22,8 +22,10 @@ from agents.lane import Lane
 from agents.log import LaneStopped, Lost
 from agents.state import PartitionState
 from agents.transport import Batch
+from domain import BUSINESS
+from domain.realm import Realm
 from topics import metrics
-from topics.catalogue import COMMANDS, STATE
+from topics.catalogue import TOPICS_OF
 from topics.provision import topic_id
 from topics.settings import Settings
 
@@ -38,9 +40,9 @@ FETCH_SECONDS = 2.0
 INBOX_FULL, INBOX_DRAINED = 1000, 300
 
 
-def group_of(settings: Settings) -> str:
-    """The consumer group of the command workers."""
-    return f"{settings.prefix}-lanes"
+def group_of(settings: Settings, realm: Realm = BUSINESS) -> str:
+    """The consumer group of the realm's command workers."""
+    return f"{settings.prefix}-lanes" if realm is BUSINESS else f"{settings.prefix}-{realm.name}-lanes"
 
 
 class LaneTable(faust.Table):
@@ -82,10 +84,10 @@ class LaneTable(faust.Table):
 class LaneApp(App):
     """The Faust app of the lanes: commands come in batches to the one agent, the changelog to the table."""
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, group_of(settings))
-        self.batched = {COMMANDS.named(settings.prefix)}
-        self.changelogs = {STATE.named(settings.prefix)}
+    def __init__(self, settings: Settings, realm: Realm) -> None:
+        super().__init__(settings, group_of(settings, realm))
+        self.batched = {TOPICS_OF[realm.name].commands.named(settings.prefix)}
+        self.changelogs = {TOPICS_OF[realm.name].state.named(settings.prefix)}
         self.fetched: asyncio.Queue[Batch] | None = None
         self.table: LaneTable | None = None
 
@@ -101,19 +103,21 @@ class LaneApp(App):
 class Worker:
     """One process that serves lanes: the Faust app, the lanes of its partitions, and their way to Kafka."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, realm: Realm = BUSINESS) -> None:
+        self.settings, self.realm = settings, realm
+        self._commands = TOPICS_OF[realm.name].commands.named(settings.prefix)
         self.lanes: dict[int, Lane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._done: dict[int, int] = {}
         self._left = asyncio.Event()
         self.fault: BaseException | None = None
-        self.app = LaneApp(settings)
+        self.app = LaneApp(settings, realm)
         self.log = KafkaLog(
             settings,
-            group_of(settings),
-            topic_id(settings, COMMANDS.named(settings.prefix)),
+            group_of(settings, realm),
+            topic_id(settings, self._commands),
             self._check_owned,
+            realm,
         )
         self._generation = -1
         #: By partition, the offset of the command that its lane needs next, and the way back to it.
@@ -124,7 +128,9 @@ class Worker:
     def _build(self) -> None:
         """The table and the one agent, as Faust declares them."""
         app, prefix = self.app, self.settings.prefix
-        changelog = app.topic(STATE.named(prefix), partitions=self.settings.partitions, **RAW)
+        changelog = app.topic(
+            TOPICS_OF[self.realm.name].state.named(prefix), partitions=self.settings.partitions, **RAW
+        )
         self.table = app.table = LaneTable(
             app,
             name="state",
@@ -136,7 +142,7 @@ class Worker:
             value_type=bytes,
         )
         app.tables.add(self.table)
-        app.agent(app.topic(COMMANDS.named(prefix), **RAW), name="decide")(self._hand_out)
+        app.agent(app.topic(self._commands, **RAW), name="decide")(self._hand_out)
         app.on_partitions_revoked.connect(self._stop_lanes)
 
     async def _hand_out(self, stream: Any) -> Any:
@@ -189,7 +195,7 @@ class Worker:
         await asyncio.sleep(FETCH_SECONDS)
 
     def _place(self, partition: int) -> TP:
-        return TP(COMMANDS.named(self.settings.prefix), partition)
+        return TP(self._commands, partition)
 
     async def _commit_now_and_then(self) -> None:
         while True:
@@ -219,7 +225,7 @@ class Worker:
         self.app.lease.take()
         for partition in sorted(partitions):
             lane = Lane(
-                Place(self.settings.prefix, partition, self.settings.partitions),
+                Place(self.settings.prefix, partition, self.settings.partitions, self.realm),
                 self.table.state(partition),
                 self.log,
                 partial(self._decided, partition),
@@ -277,7 +283,7 @@ class Worker:
         gc.set_threshold(50_000, 20, 100)  # the state is large and holds no cycles: full collections only cost time
         await self.log.start()
         await self.app.begin()
-        logger.info("worker started", group=group_of(self.settings))
+        logger.info("worker started", group=group_of(self.settings, self.realm))
         committing = asyncio.create_task(self._commit_now_and_then())
         crash = await until_told([self.app], self._left)
         if crash is not None:
@@ -296,10 +302,11 @@ class Worker:
         await self.log.stop()
 
 
-def main(settings: Settings) -> None:
-    """Run one command worker until it is told to stop; ends the process."""
-    run(settings, "lanes", lambda: _serve(settings))
+def main(settings: Settings, realm: Realm = BUSINESS) -> None:
+    """Run one command worker of the realm until it is told to stop; ends the process."""
+    process = "lanes" if realm is BUSINESS else realm.name
+    run(settings, process, lambda: _serve(settings, realm))
 
 
-async def _serve(settings: Settings) -> int:
-    return await Worker(settings).serve()
+async def _serve(settings: Settings, realm: Realm) -> int:
+    return await Worker(settings, realm).serve()

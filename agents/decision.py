@@ -15,7 +15,7 @@ import orjson
 from pydantic_core import to_json
 
 from agents.state import Head
-from domain import RULES
+from domain import BUSINESS
 from domain.decider import Refusal, Rejected
 from domain.engine import (
     NO_CHAIN,
@@ -29,13 +29,15 @@ from domain.engine import (
     invalid,
     version_conflict,
 )
+from domain.realm import Realm
 from domain.record import Status
-from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES, Topic, partition_of
+from topics.catalogue import COMMANDS, TOPICS_OF, RealmTopics, Topic, partition_of
 from topics.cloudevents import Malformed, Record, size_of
 from topics.messages import (
     REROUTED,
     CommandMessage,
     DeadLetter,
+    digested,
     moment_of,
     outcome_record,
     pack,
@@ -65,6 +67,11 @@ class Place:
     prefix: str
     partition: int
     partitions: int
+    realm: Realm = BUSINESS
+
+    @property
+    def topics(self) -> RealmTopics:
+        return TOPICS_OF[self.realm.name]
 
     def topic(self, topic: Topic) -> str:
         return topic.named(self.prefix)
@@ -121,7 +128,7 @@ class Draft:
 
     def __init__(self, place: Place, head: Head, stored: Callable[[str], bytes | None]) -> None:
         self.place = place
-        self.book = Book(stored)
+        self.book = Book(stored, place.realm)
         self.before = head
         self.events = head.events
         self.applied, self.seen_clock = head.applied, head.clock
@@ -140,7 +147,7 @@ class Draft:
 
     def read_ahead(self, records: Iterable[Record]) -> None:
         """Read what will be taken next, all at once: see `commit` for what that saves."""
-        self._read = {record.offset: _read(record) for record in records}
+        self._read = {record.offset: _read(record, self.place.realm) for record in records}
 
     def take(self, record: Record) -> None:
         """Decide one record, or skip one that was decided before."""
@@ -152,7 +159,7 @@ class Draft:
         if record.key is not None and self._wrong_partition(record.key):
             self._reroute(record)
             return
-        found = self._read.pop(record.offset, None) or _read(record)
+        found = self._read.pop(record.offset, None) or _read(record, self.place.realm)
         if isinstance(found, Case):
             self._answer(found)
         else:
@@ -191,7 +198,7 @@ class Draft:
 
     def _written_events(self) -> Iterator[Record]:
         """Records of the events, each linked to the one before it in its company."""
-        topic, partition = self.place.topic(EVENTS), self.place.partition
+        topic, partition = self.place.topic(self.place.topics.events), self.place.partition
         chains: dict[str, bytes] = {}
         for case, facts, first, _ in self.answers:
             company_id = case.command.company_id
@@ -205,7 +212,7 @@ class Draft:
             self.book.put(chain_key(company_id), chain)
 
     def _written_outcomes(self) -> Iterator[Record]:
-        topic, partition = self.place.topic(OUTCOMES), self.place.partition
+        topic, partition = self.place.topic(self.place.topics.outcomes), self.place.partition
         for sequence, (case, _, _, said) in enumerate(self.answers, self.before.outcomes):
             command = case.command
             fields = {
@@ -230,7 +237,7 @@ class Draft:
         """The sender's partitioner is not Kafka's own: pass the command on, with its id, to where its company lives."""
         right = partition_of(record.key or b"", self.place.partitions)
         headers = (*record.headers, (REROUTED, b"%d/%d" % (record.partition, record.offset)))
-        sent = Record(self.place.topic(COMMANDS), right, record.key, record.value, headers)
+        sent = Record(self.place.topic(self.place.topics.commands), right, record.key, record.value, headers)
         if size_of(sent) > COMMANDS.limit:
             self._dead_letter(record, "too-large", "With its new header the command is too large to be sent on.")
             return
@@ -251,8 +258,9 @@ class Draft:
             self._answer_with(case, _refused(invalid(detail)) if reason == "invalid" else _broken())
 
     def _dead_letter(self, record: Record, reason: str, detail: str) -> None:
-        letter = DeadLetter(record, reason, detail)
-        self._pass_on(write_dead_letter(letter, self.place.topic(DEAD_LETTERS), self.place.partition))
+        letter = DeadLetter(digested(record) if self.place.realm.secret else record, reason, detail)
+        topic = self.place.topic(self.place.topics.dead_letters)
+        self._pass_on(write_dead_letter(letter, topic, self.place.partition))
         self.tally["dead-letter", reason] += 1
 
     def _answer(self, case: "Case") -> None:
@@ -260,16 +268,16 @@ class Draft:
         if stored is not None:
             self._answer_again(case, stored)
             return
-        if case.command.type not in RULES:
+        if case.command.type not in self.place.realm.rules:
             self._dead_letter(case.record, "invalid", f"There is no command type {case.command.type!r}.")
         try:
             facts = decide(case.command.request(case.now), self.book)
         except Rejected as refusal:
             stale = {"version": self._version(case.command)} if refusal.refusal == version_conflict else {}
             self._answer_with(case, _refused(refusal) | stale)
-        except Exception:
+        except Exception as fault:
             self.failures += 1
-            self._dead_letter(case.record, "failed", traceback.format_exc())
+            self._dead_letter(case.record, "failed", stack_of(fault, self.place.realm))
             self._answer_with(case, _broken())
         else:
             self._answer_with(case, self._accepted(case, facts), facts)
@@ -293,7 +301,9 @@ class Draft:
         return said
 
     def _version(self, command: CommandMessage) -> int:
-        return self.book.aggregate(command.company_id, RULES[command.type].decider, command.aggregate_id).version
+        return self.book.aggregate(
+            command.company_id, self.place.realm.rules[command.type].decider, command.aggregate_id
+        ).version
 
     def _answer_with(self, case: "Case", said: dict[str, Any], facts: Sequence[Fact] = ()) -> None:
         """Remember the answer, and publish it."""
@@ -318,13 +328,20 @@ class Draft:
         self.bytes += 2 * size_of(record)
 
 
-def _read(record: Record) -> Case | Unreadable:
+def _read(record: Record, realm: Realm) -> Case | Unreadable:
     try:
         return Case.of(record, read_command(record))
     except Malformed as fault:
         return Unreadable("invalid", str(fault))
-    except Exception:
-        return Unreadable("failed", traceback.format_exc())
+    except Exception as fault:
+        return Unreadable("failed", stack_of(fault, realm))
+
+
+def stack_of(fault: Exception, realm: Realm) -> str:
+    """Where a fault of ours arose; its text only where that may be repeated, since it may quote what was sent."""
+    if not realm.secret:
+        return "".join(traceback.format_exception(fault))
+    return "".join(traceback.format_tb(fault.__traceback__)) + type(fault).__name__
 
 
 def _refused(refusal: Rejected) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.log import Surroundings
 from agents.state import PartitionState, StateRecord, placed
-from topics.catalogue import BATCH_LIMIT, COMMANDS, EVENTS, OUTCOMES, STATE
+from domain import BUSINESS
+from domain.realm import Realm
+from topics.catalogue import BATCH_LIMIT, TOPICS_OF
 from topics.cloudevents import Record, read, size_of
 from topics.settings import Settings
 
@@ -24,15 +26,22 @@ class KafkaLog:
     """See `agents.log.Log`. One producer and one reader for all lanes of a worker."""
 
     def __init__(
-        self, settings: Settings, group: str, commands_topic_id: str, check_owned: Callable[[int], None]
+        self,
+        settings: Settings,
+        group: str,
+        commands_topic_id: str,
+        check_owned: Callable[[int], None],
+        realm: Realm = BUSINESS,
     ) -> None:
         self._settings = settings
         self._group = group
         self._commands_topic_id = commands_topic_id
         self.check_owned = check_owned
-        self._commands = COMMANDS.named(settings.prefix)
-        self._events = EVENTS.named(settings.prefix)
-        self._state = STATE.named(settings.prefix)
+        topics = TOPICS_OF[realm.name]
+        self._commands, self._commands_limit = topics.commands.named(settings.prefix), topics.commands.limit
+        self._events = topics.events.named(settings.prefix)
+        self._outcomes = topics.outcomes.named(settings.prefix)
+        self._state = topics.state.named(settings.prefix)
         self._producer = AIOKafkaProducer(
             bootstrap_servers=settings.kafka,
             client_id=f"{group}-lanes",
@@ -81,7 +90,7 @@ class KafkaLog:
         waits = []
         batch = self._producer.create_batch()
         # Commands have a smaller limit than the rest: see the catalogue.
-        limit = COMMANDS.limit if topic == self._commands else None
+        limit = self._commands_limit if topic == self._commands else None
         for record in records:
             while not _put(batch, record, limit):
                 if batch.record_count() == 0:
@@ -121,7 +130,7 @@ class KafkaLog:
 
     async def outcomes(self, partition: int) -> list[Record]:
         """Records of the outcomes topic of the partition that have not expired, each position once."""
-        return await self._positioned(OUTCOMES.named(self._settings.prefix), partition, None)
+        return await self._positioned(self._outcomes, partition, None)
 
     async def _positioned(self, topic: str, partition: int, last: int | None) -> list[Record]:
         """Records up to position `last`; what comes again, or behind a later one, is a repetition."""

@@ -20,6 +20,7 @@ from agents.decision import REMEMBERED_FOR, Commit, Draft, Place, remembered_at
 from agents.log import LaneStopped, Log, RefusesToServe, Surroundings, Void
 from agents.refold import outdated, refold
 from agents.state import Head, PartitionState, StateRecord, head_key, in_batches
+from domain import BUSINESS
 from domain.engine import is_command
 from topics import metrics
 from topics.cloudevents import Record
@@ -215,15 +216,21 @@ class Lane:
         if record is not None:
             return Head.decode(record)
         if around.events_end > 0:
+            journal = self.place.topic(self.place.topics.events)
             raise RefusesToServe(
-                f"erp.events has records in partition {self.partition}, but the state changelog holds no head for it. "
-                f"Fold the state again: bitcorp state rebuild --partition {self.partition}"
+                f"{journal} has records in partition {self.partition}, but the state changelog holds no head for it. "
+                f"Fold the state again: {self._rebuild}"
             )
         return Head(around.commands_topic_id, applied=around.commands_start - 1)
 
+    @property
+    def _rebuild(self) -> str:
+        """What mends a partition that is not fit to be served."""
+        realm = "" if self.place.realm is BUSINESS else f"--realm {self.place.realm.name} "
+        return f"bitcorp state rebuild {realm}--partition {self.partition}"
+
     def _check_fit(self, around: Surroundings) -> None:
-        head = self._head
-        rebuild = f"bitcorp state rebuild --partition {self.partition}"
+        head, rebuild = self._head, self._rebuild
         if head.commands_topic_id != around.commands_topic_id:
             raise RefusesToServe(
                 f"The commands topic was made anew (id {around.commands_topic_id}, the head knows "
@@ -251,10 +258,10 @@ class Lane:
 
     async def _refold_outdated(self) -> None:
         """Fold state of an older state version again from the journal; a newer one means that this build is too old."""
-        if outdated(self.state.records):
+        if outdated(self.state.records, self.place.realm):
             journal = await self._log.journal(self.partition, self._head.events - 1)
             # In a thread: a long journal must not keep the loop from its heartbeats.
-            await self._append_all(await asyncio.to_thread(refold, journal, self.state.records))
+            await self._append_all(await asyncio.to_thread(refold, journal, self.state.records, self.place.realm))
 
     async def _append_all(self, changes: Mapping[str, bytes | None]) -> None:
         """Append in batches that Kafka takes, each with a head that adds up to it, so that each is a state to serve."""

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from topics import metrics
-from topics.catalogue import EVENTS
+from topics.catalogue import JOURNALS
 from topics.cloudevents import Record
 from topics.messages import read_event, read_outcome
 from views import checkpoints
@@ -58,7 +58,7 @@ class StandsStill(Exception):
 
 def entry_of(group: Group, record: Record) -> Entry:
     """Raises ValueError or KeyError for a message that this build cannot read; an unknown event is one of them."""
-    if group.source == EVENTS.name:
+    if group.source in JOURNALS:
         fact = read_event(record)
         return Entry(fact.position, record.offset, fact)
     outcome, sequence = read_outcome(record)

@@ -14,8 +14,10 @@ from agents.kafka import KafkaLog
 from agents.log import Surroundings, Void
 from agents.refold import fold_journal
 from agents.state import Head, PartitionState, StateRecord, head_key, in_batches, is_head
+from domain import BUSINESS
 from domain.engine import command_key
-from topics.catalogue import COMMANDS
+from domain.realm import Realm
+from topics.catalogue import TOPICS_OF
 from topics.cloudevents import Record
 from topics.messages import read_event, read_outcome, unpack
 from topics.provision import topic_id
@@ -32,23 +34,24 @@ async def rebuild_state(
     accept_gap: bool = False,
     new_commands_topic: bool = False,
     report: Report = print,
+    realm: Realm = BUSINESS,
 ) -> None:
     """Rebuild the partitions' state. `accept_gap` gives up commands that expired unread; `new_commands_topic` starts at
     the beginning of a commands topic that was made anew. Raises Void if other writers keep interfering."""
-    commands_id = topic_id(settings, COMMANDS.named(settings.prefix))
-    log = KafkaLog(settings, group_of(settings), commands_id, lambda partition: None)
+    commands_id = topic_id(settings, TOPICS_OF[realm.name].commands.named(settings.prefix))
+    log = KafkaLog(settings, group_of(settings, realm), commands_id, lambda partition: None, realm)
     await log.start()
     try:
         for partition in partitions:
-            await _attempt(log, partition, accept_gap or new_commands_topic, report)
+            await _attempt(log, realm, partition, accept_gap or new_commands_topic, report)
     finally:
         await log.stop()
 
 
-async def _attempt(log: KafkaLog, partition: int, from_start: bool, report: Report) -> None:
+async def _attempt(log: KafkaLog, realm: Realm, partition: int, from_start: bool, report: Report) -> None:
     for attempt in range(ATTEMPTS):
         try:
-            report(f"partition {partition}: {await _rebuild(log, partition, from_start)}")
+            report(f"partition {partition}: {await _rebuild(log, realm, partition, from_start)}")
             return
         except Void:
             if attempt == ATTEMPTS - 1:
@@ -56,7 +59,7 @@ async def _attempt(log: KafkaLog, partition: int, from_start: bool, report: Repo
             report(f"partition {partition}: somebody else wrote meanwhile, trying again")
 
 
-async def _rebuild(log: KafkaLog, partition: int, from_start: bool) -> str:
+async def _rebuild(log: KafkaLog, realm: Realm, partition: int, from_start: bool) -> str:
     state = PartitionState(partition)
     await log.read(state)
     around = await log.surroundings(partition)
@@ -65,7 +68,7 @@ async def _rebuild(log: KafkaLog, partition: int, from_start: bool) -> str:
     if old is not None:
         await log.publish([unpack(packed) for packed in old.outbox])
     journal, outcomes = await log.journal(partition), await log.outcomes(partition)
-    records = fold_journal(journal)
+    records = fold_journal(journal, realm)
     head = _head(old, around, journal, outcomes, from_start)
     records.update(_remembered(outcomes, head.clock - REMEMBERED_FOR))
     await _write(log, state, {key: value for key, value in records.items() if value is not None}, head)

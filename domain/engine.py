@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from domain import BY_NAME, FED, HOMES, PERMISSIONS, ROSTERS, RULES
+from domain import BUSINESS
 from domain.company import ReactivateCompany, company, company_suspended
 from domain.decider import Actor, Decider, Kind, Refusal, Rejected, Roster, Rule
 from domain.model import Event, State
+from domain.realm import Realm
 from domain.role import role
 from domain.user import user
 from domain.zones import day_in
@@ -29,10 +30,6 @@ id_reused = Refusal("id-reused", Kind.INVALID, "The command id was used for anot
 failed = Refusal("failed", Kind.INVALID, "Deciding the command failed; an operator has been told.")
 
 S = TypeVar("S", bound=State)
-COMPANIONS = {
-    decider.name: tuple(roster.name for roster in ROSTERS.values() if roster.goes_with(decider))
-    for decider in BY_NAME.values()
-}
 NO_CHAIN = bytes(32)
 
 #: Wrong fields that a refusal names at most.
@@ -117,8 +114,10 @@ class Book:
     the commands' aggregates come to.
     """
 
-    def __init__(self, stored: Callable[[str], bytes | None]) -> None:
+    def __init__(self, stored: Callable[[str], bytes | None], realm: Realm = BUSINESS) -> None:
+        self.realm = realm
         self._stored = stored
+        self._homes, self._fed = realm.homes, realm.fed
         self._decoded: dict[str, Versioned] = {}
         self.changes: dict[str, bytes | None] = {}
         self.bytes = 0
@@ -149,7 +148,7 @@ class Book:
         moves: dict[str, Move] = {}
         facts = []
         for event in events:
-            decider = HOMES[type(event)]
+            decider = self._homes[type(event)]
             aggregate_id = getattr(event, decider.key)
             key = aggregate_key(company_id, decider.name, aggregate_id)
             earlier = moves.get(key)
@@ -158,7 +157,7 @@ class Book:
             after = Versioned(now.version + 1, decider.evolve(now.state, event))
             moves[key] = Move(decider, aggregate_id, before, after)
             facts.append(Fact(decider, aggregate_id, after.version, event, encode_event(event)))
-            for roster in FED.get(type(event), ()):
+            for roster in self._fed.get(type(event), ()):
                 self._feed(moves, company_id, roster, event, now.state)
         changes = {key: encode_aggregate(move.folded, move.after) for key, move in moves.items()}
         size = sum(map(len, changes.values()))
@@ -220,22 +219,22 @@ def decode_aggregate(folded: Decider[Any] | Roster[Any], record: bytes) -> Versi
     return Versioned(int(version), type(folded.initial).model_validate_json(state))
 
 
-def rosters_with(key: str) -> Iterable[str]:
+def rosters_with(key: str, realm: Realm = BUSINESS) -> Iterable[str]:
     """Keys of the rosters that are stored whenever the aggregate under `key` is."""
     company_id, _, rest = key.partition("/")
-    return [roster_key(company_id, name) for name in COMPANIONS.get(rest.partition("/")[0], ())]
+    return [roster_key(company_id, name) for name in realm.companions.get(rest.partition("/")[0], ())]
 
 
 def state_version_of(record: bytes) -> int:
     return int(record.split(b" ", 1)[0])
 
 
-def folded_under(key: str) -> Decider[Any] | Roster[Any] | None:
+def folded_under(key: str, realm: Realm = BUSINESS) -> Decider[Any] | Roster[Any] | None:
     """What is stored under `key`: an aggregate or a roster; None for claims, chains, remembered commands and heads."""
     parts = key.split("/", 2)
     if len(parts) < 3:
         return None
-    return ROSTERS.get(parts[2]) if parts[1] == "~roster" else BY_NAME.get(parts[1])
+    return realm.rosters.get(parts[2]) if parts[1] == "~roster" else realm.by_name.get(parts[1])
 
 
 @dataclass(frozen=True)
@@ -245,7 +244,10 @@ class Deciding:
     book: Book
     request: Request
     roles: frozenset[str]
-    permissions: ClassVar[frozenset[str]] = PERMISSIONS
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        return self.book.realm.permissions
 
     @property
     def company_id(self) -> str:
@@ -281,7 +283,7 @@ class Deciding:
 
 def decide(request: Request, book: Book) -> list[Fact]:
     """The events that the command leads to, folded into the book. Raises Rejected and leaves the book as it was."""
-    rule = RULES.get(request.type)
+    rule = book.realm.rules.get(request.type)
     if rule is None:
         raise invalid(f"There is no command type {request.type!r}.", ({"field": "ce_type", "code": "unknown"},))
     command = _parse(rule, request)
@@ -347,6 +349,8 @@ def _plain(part: int | str) -> str:
 
 
 def _check_company(rule: Rule[Any], request: Request, book: Book) -> None:
+    if company.name not in book.realm.by_name:
+        return  # only the business knows which companies there are
     firm = book.aggregate(request.company_id, company, request.company_id)
     if rule.decider is company and rule.creates:
         return

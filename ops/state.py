@@ -4,21 +4,30 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from domain import BUSINESS, REALMS
 from ops.console import progress, say
 from ops.records import consumer, partitions
 from ops.stack import resolve
-from topics.catalogue import COMMANDS
+from topics.catalogue import TOPICS_OF
 from topics.settings import Settings
 
 app = App(name="state", help="Rebuild the lanes' state from the journal.")
 
+
+def _known(kind: type, name: str) -> None:
+    if name not in REALMS:
+        raise ValueError(f"there are the realms {', '.join(REALMS)}")
+
+
 Flag = Parameter(negative="")
+RealmName = Annotated[str, Parameter(validator=_known)]
 
 
 @app.command
 async def rebuild(
     *,
     partition: tuple[int, ...] = (),
+    realm: RealmName = BUSINESS.name,
     accept_gap: Annotated[bool, Flag] = False,
     new_commands_topic: Annotated[bool, Flag] = False,
 ) -> None:
@@ -28,6 +37,8 @@ async def rebuild(
     ----------
     partition
         Only these partitions; all if none is named.
+    realm
+        Whose state: that of the business, or of another realm.
     accept_gap
         Give up commands that expired before a lane read them.
     new_commands_topic
@@ -37,7 +48,7 @@ async def rebuild(
 
     settings = resolve(Settings())
     with consumer(settings) as reader:
-        chosen = partition or tuple(partitions(reader, COMMANDS.named(settings.prefix)))
+        chosen = partition or tuple(partitions(reader, TOPICS_OF[realm].commands.named(settings.prefix)))
     with progress("Rebuilding the state", len(chosen)) as done:
 
         def report(line: str) -> None:
@@ -45,5 +56,10 @@ async def rebuild(
             done(1)
 
         await rebuild_state(
-            settings, chosen, accept_gap=accept_gap, new_commands_topic=new_commands_topic, report=report
+            settings,
+            chosen,
+            accept_gap=accept_gap,
+            new_commands_topic=new_commands_topic,
+            report=report,
+            realm=REALMS[realm],
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.text import Text
 
+from ops.audit.answers import Rerouted
 from ops.audit.findings import Check, Findings
 from ops.audit.partition import audit_on_kafka, together
 from ops.audit.quiet import wait_until_quiet
@@ -18,7 +19,7 @@ from ops.console import AsJson, err, out, plain, progress, say, table, write_jso
 from ops.database import told
 from ops.records import bounds, consumer, partitions
 from ops.stack import resolve
-from topics.catalogue import COMMANDS, EVENTS, OUTCOMES, STATE
+from topics.catalogue import COMMANDS, TOPICS_OF
 from topics.provision import topic_id
 from topics.settings import Settings
 
@@ -66,7 +67,7 @@ def audit(settings: Settings, wait: float = WAIT_SECONDS) -> Findings:
                 findings.fault(check, text)
         findings.saw(Check.CHECKPOINTS)
         count, records = _size(settings)
-        with progress("Verifying", count + 1) as done, _pool(count, records) as pool:
+        with progress("Verifying", count * len(TOPICS_OF) + 1) as done, _pool(count, records) as pool:
             _audit_all(settings, count, pool, findings, done)
     return findings
 
@@ -74,14 +75,19 @@ def audit(settings: Settings, wait: float = WAIT_SECONDS) -> Findings:
 def _audit_all(
     settings: Settings, count: int, pool: Executor, findings: Findings, done: Callable[[float], None]
 ) -> None:
-    commands_id = topic_id(settings, COMMANDS.named(settings.prefix))
     views = pool.submit(_views, settings)
-    parts = [pool.submit(audit_on_kafka, settings, partition, count, commands_id) for partition in range(count)]
-    waiting: list[Future[Any]] = [views, *parts]
+    realms = {name: _submitted(settings, name, count, pool) for name in TOPICS_OF}
+    waiting: list[Future[Any]] = [views, *(part for parts in realms.values() for part in parts)]
     for _ in as_completed(waiting):
         done(1)
     findings.add(views.result())
-    findings.add(together(part.result() for part in parts))
+    for parts in realms.values():
+        findings.add(together(part.result() for part in parts))
+
+
+def _submitted(settings: Settings, realm: str, count: int, pool: Executor) -> list[Future[tuple[Findings, Rerouted]]]:
+    commands_id = topic_id(settings, TOPICS_OF[realm].commands.named(settings.prefix))
+    return [pool.submit(audit_on_kafka, settings, partition, count, commands_id, realm) for partition in range(count)]
 
 
 def _views(settings: Settings) -> Findings:
@@ -94,7 +100,8 @@ def _size(settings: Settings) -> tuple[int, int]:
         count = len(partitions(reader, COMMANDS.named(settings.prefix)))
         kept = [
             bounds(reader, topic.named(settings.prefix), partition)
-            for topic in (COMMANDS, EVENTS, OUTCOMES, STATE)
+            for topics in TOPICS_OF.values()
+            for topic in (topics.commands, topics.events, topics.outcomes, topics.state)
             for partition in range(count)
         ]
     return count, sum(part.end - part.first for part in kept)

@@ -161,5 +161,5 @@ class ViewClock:
         return all(
             self.shown(group.name, place) is not None
             for group in GROUPS.values()
-            for place in watch.reached[group.source].copy().items()
+            for place in watch.reached.get(group.source, {}).copy().items()
         )

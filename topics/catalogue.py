@@ -1,10 +1,13 @@
 """All topics: key, retention and one line of meaning each. Partition counts are equal and fixed at creation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from aiokafka.partitioner import murmur2
+
+from domain import BUSINESS, REALMS
+from domain.realm import Realm
 
 DAY = 24 * 3600 * 1000
 BATCH_LIMIT = 8 * 1024 * 1024
@@ -82,7 +85,37 @@ STATE = Topic(
     },
 )
 
-TOPICS = (COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, IMPORTS, STATE)
+
+@dataclass(frozen=True)
+class RealmTopics:
+    """The topics of one realm: those of the business have its plain names, those of others their realm's before it."""
+
+    commands: Topic
+    events: Topic
+    outcomes: Topic
+    dead_letters: Topic
+    state: Topic
+
+    @classmethod
+    def of(cls, realm: Realm) -> "RealmTopics":
+        plain = (COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, STATE)
+        return cls(*plain) if realm is BUSINESS else cls(*(_within(realm, topic) for topic in plain))
+
+
+def _within(realm: Realm, topic: Topic) -> Topic:
+    return replace(topic, name=f"{realm.name}.{topic.name}", meaning=f"Of the realm {realm.name}: {topic.meaning}")
+
+
+#: Realm name -> its topics.
+TOPICS_OF: dict[str, RealmTopics] = {name: RealmTopics.of(realm) for name, realm in REALMS.items()}
+
+#: Names, without prefix, of the topics that hold events.
+JOURNALS = frozenset(topics.events.name for topics in TOPICS_OF.values())
+
+TOPICS = (
+    *(COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, IMPORTS, STATE),
+    *(topic for topics in TOPICS_OF.values() for topic in vars(topics).values() if topic.name.count(".")),
+)
 
 
 @lru_cache(maxsize=10_000)

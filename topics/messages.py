@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 from uuid_utils import NAMESPACE_URL, uuid5
 
-from domain import EVENTS as EVENT_TYPES
+from domain import REALMS
 from domain.decider import TYPE_PREFIX, Actor, wire_type
 from domain.engine import Fact, Request
 from domain.model import CompanyId
@@ -32,6 +32,8 @@ SUBJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 REQUIRED = ("id", "source", "type", "subject", "actor")
 OPTIONAL = ("correlationid", "causationid", "traceparent")
 COMPANY_ID: TypeAdapter[str] = TypeAdapter(CompanyId)
+#: Event classes of all realms: a wire type names its aggregate, and an aggregate is of one realm.
+EVENT_TYPES = {wire: event for realm in REALMS.values() for wire, event in realm.events.items()}
 
 
 class CommandMessage(NamedTuple):
@@ -355,6 +357,11 @@ class DeadLetter:
     origin: Record
     reason: str
     detail: str
+
+
+def digested(record: Record) -> Record:
+    """The record with the SHA-256 of its value instead of it."""
+    return record._replace(value=b"sha256:" + hashlib.sha256(record.value or b"").hexdigest().encode())
 
 
 def write_dead_letter(letter: DeadLetter, topic: str, partition: int) -> Record:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from domain import RULES
+from domain import BUSINESS
+from domain.realm import Realm
 from domain.record import Outcome, Status
 from ops.audit.findings import Check, Findings
 from ops.audit.journal import Fold
@@ -108,7 +109,13 @@ def audit_dead_letters(records: Iterable[Record], answers: Answers, findings: Fi
 
 
 def audit_commands(
-    records: Iterable[Record], partition: int, partitions: int, applied: int, answers: Answers, findings: Findings
+    records: Iterable[Record],
+    partition: int,
+    partitions: int,
+    applied: int,
+    answers: Answers,
+    findings: Findings,
+    realm: Realm = BUSINESS,
 ) -> Rerouted:
     """Every command up to the offset `applied` that is still kept has its answer, and there is no answer too many."""
     rerouted = Rerouted()
@@ -127,12 +134,12 @@ def audit_commands(
             if outcome:
                 findings.fault(Check.REROUTED, f"offset {record.offset} was decided in partition {partition}")
         elif record.offset >= answers.since:
-            for wrong in _wrong_answer(record, outcome, (partition, record.offset) in answers.dead):
+            for wrong in _wrong_answer(record, outcome, (partition, record.offset) in answers.dead, realm):
                 findings.fault(Check.COMMANDS, f"the command at {partition}, offset {record.offset}: {wrong}")
     return rerouted
 
 
-def _wrong_answer(record: Record, outcome: Outcome | None, dead: bool) -> Iterable[str]:
+def _wrong_answer(record: Record, outcome: Outcome | None, dead: bool, realm: Realm) -> Iterable[str]:
     try:
         command = read_command(record)
         fingerprint = command.fingerprint
@@ -150,7 +157,7 @@ def _wrong_answer(record: Record, outcome: Outcome | None, dead: bool) -> Iterab
     elif outcome.fingerprint != fingerprint:
         yield f"the outcome of {command.id} is about another payload"
     again = outcome.repeat or outcome.conflict
-    if not dead and not again and (outcome.status is Status.FAILED or command.type not in RULES):
+    if not dead and not again and (outcome.status is Status.FAILED or command.type not in realm.rules):
         yield f"{command.id} ought to have a dead letter"
 
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from domain import FED, HOMES
-from domain.decider import Roster
+from domain import BUSINESS
+from domain.decider import Decider, Roster
 from domain.engine import Versioned, aggregate_key, chain_key, claim_key, encode_aggregate, roster_key
 from domain.model import State
+from domain.realm import Realm
 from domain.record import Recorded
 from ops.audit.findings import Check, Findings
 from ops.audit.positions import Positions
@@ -29,6 +30,7 @@ class Fold:
     rosters: dict[str, tuple[Roster[Any], Versioned]] = field(default_factory=dict)
     chains: dict[str, bytes] = field(default_factory=dict)
     causes: list[str | None] = field(default_factory=list)
+    realm: Realm = BUSINESS
     last: int = 0
 
     def state(self) -> dict[str, bytes]:
@@ -48,21 +50,24 @@ class Fold:
         return self.causes[position - 1] if 0 < position <= len(self.causes) else None
 
 
-def audit_journal(records: Iterable[Record], partition: int, partitions: int, findings: Findings) -> Fold:
+def audit_journal(
+    records: Iterable[Record], partition: int, partitions: int, findings: Findings, realm: Realm = BUSINESS
+) -> Fold:
     """Read the whole partition of the events topic once."""
-    fold = Fold()
+    fold = Fold(realm=realm)
     positions = Positions(Check.EVENT_POSITIONS, findings, whole=True)
     for record in records:
         place = f"{record.topic}/{partition} offset {record.offset}"
         try:
             event = read_event(record)
+            home = realm.homes[type(event.event)]
         except (Malformed, KeyError, ValueError) as fault:
             findings.fault(Check.EVENTS, f"{place} cannot be read: {fault}")
             continue
         if positions.take(record, event.position):
             _check_chain(record, event, fold, findings)
             findings.saw(Check.EVENTS)
-            for wrong in _wrong(event, partition, partitions):
+            for wrong in _wrong(event, home, partition, partitions):
                 findings.fault(Check.EVENTS, f"{place}: {wrong}")
             _fold(event, fold, findings)
     fold.last = positions.last
@@ -91,8 +96,7 @@ def _is_hash(text: str) -> bool:
     return len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
-def _wrong(event: Recorded, partition: int, partitions: int) -> Iterable[str]:
-    home = HOMES[type(event.event)]
+def _wrong(event: Recorded, home: Decider[Any], partition: int, partitions: int) -> Iterable[str]:
     if event.id != event_id(event.company_id, partition, event.position):
         yield f"its id is not that of position {event.position}"
     if partition_of(event.company_id.encode(), partitions) != partition:
@@ -102,7 +106,7 @@ def _wrong(event: Recorded, partition: int, partitions: int) -> Iterable[str]:
 
 
 def _fold(event: Recorded, fold: Fold, findings: Findings) -> None:
-    decider = HOMES[type(event.event)]
+    decider = fold.realm.homes[type(event.event)]
     key = aggregate_key(event.company_id, decider.name, event.aggregate_id)
     before = fold.aggregates[key][3] if key in fold.aggregates else Versioned(0, decider.initial)
     findings.expect(
@@ -122,7 +126,7 @@ def _fold(event: Recorded, fold: Fold, findings: Findings) -> None:
 
 
 def _feed(event: Recorded, before: State, fold: Fold) -> None:
-    for roster in FED.get(type(event.event), ()):
+    for roster in fold.realm.fed.get(type(event.event), ()):
         key = roster_key(event.company_id, roster.name)
         now = fold.rosters[key][1] if key in fold.rosters else Versioned(0, roster.initial)
         fold.rosters[key] = roster, Versioned(now.version + 1, roster.evolve(now.state, event.event, before))

@@ -5,12 +5,14 @@ from typing import Protocol
 
 from confluent_kafka import Consumer
 
+from domain import BUSINESS, REALMS
+from domain.realm import Realm
 from ops.audit.answers import Rerouted, audit_commands, audit_dead_letters, audit_outcomes
 from ops.audit.findings import Check, Findings
 from ops.audit.journal import audit_journal
 from ops.audit.state import audit_state, head_of, live_records
 from ops.records import bounds, consumer, read
-from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES, STATE, Topic
+from topics.catalogue import TOPICS_OF, Topic
 from topics.cloudevents import Record
 from topics.settings import Settings
 
@@ -26,19 +28,19 @@ class Source(Protocol):
 
 
 def audit_partition(
-    source: Source, partition: int, partitions: int, commands_topic_id: str
+    source: Source, partition: int, partitions: int, commands_topic_id: str, realm: Realm = BUSINESS
 ) -> tuple[Findings, Rerouted]:
     """Every check that this partition's topics suffice for."""
-    findings = Findings()
-    if source.first(EVENTS) > 0:
+    findings, topics = Findings(), TOPICS_OF[realm.name]
+    if source.first(topics.events) > 0:
         findings.fault(Check.EVENT_POSITIONS, f"partition {partition} of the journal has lost its beginning")
-    fold = audit_journal(source.records(EVENTS), partition, partitions, findings)
-    answers = audit_outcomes(source.records(OUTCOMES), source.first(OUTCOMES) == 0, fold, findings)
-    audit_dead_letters(source.records(DEAD_LETTERS), answers, findings)
-    live = live_records(source.records(STATE))
+    fold = audit_journal(source.records(topics.events), partition, partitions, findings, realm)
+    answers = audit_outcomes(source.records(topics.outcomes), source.first(topics.outcomes) == 0, fold, findings)
+    audit_dead_letters(source.records(topics.dead_letters), answers, findings)
+    live = live_records(source.records(topics.state))
     head = head_of(partition, live)
     applied = head.applied if head else -1
-    rerouted = audit_commands(source.records(COMMANDS), partition, partitions, applied, answers, findings)
+    rerouted = audit_commands(source.records(topics.commands), partition, partitions, applied, answers, findings, realm)
     audit_state(partition, live, fold, answers, commands_topic_id, findings)
     return findings, rerouted
 
@@ -73,8 +75,9 @@ class OnKafka:
 
 
 def audit_on_kafka(
-    settings: Settings, partition: int, partitions: int, commands_topic_id: str
+    settings: Settings, partition: int, partitions: int, commands_topic_id: str, realm: str
 ) -> tuple[Findings, Rerouted]:
-    """The same with a consumer of its own, for a process or a thread."""
+    """The same with a consumer of its own, for a process or a thread; the realm by its name."""
     with consumer(settings) as reader:
-        return audit_partition(OnKafka(reader, settings.prefix, partition), partition, partitions, commands_topic_id)
+        source = OnKafka(reader, settings.prefix, partition)
+        return audit_partition(source, partition, partitions, commands_topic_id, REALMS[realm])

@@ -11,7 +11,7 @@ from agents.state import Head
 from ops.audit.state import head_of, live_records
 from ops.records import bounds, consumer, last_positions, partitions, tails
 from ops.views import positions
-from topics.catalogue import COMMANDS, EVENTS, OUTCOMES, STATE
+from topics.catalogue import TOPICS_OF, RealmTopics
 from topics.settings import Settings
 from views import GROUPS
 
@@ -27,27 +27,33 @@ def wait_until_quiet(settings: Settings, seconds: float) -> tuple[list[str], lis
     deadline = time.monotonic() + seconds
     with consumer(settings) as reader:
         while True:
-            events = last_positions(reader, EVENTS.named(settings.prefix))
-            outcomes = last_positions(reader, OUTCOMES.named(settings.prefix))
-            lanes = list(_undecided(reader, settings, events, outcomes))
+            ends = {
+                topic.name: last_positions(reader, topic.named(settings.prefix))
+                for topics in TOPICS_OF.values()
+                for topic in (topics.events, topics.outcomes)
+            }
+            lanes = [text for topics in TOPICS_OF.values() for text in _undecided(reader, settings, topics, ends)]
             folded = asyncio.run(_checkpoints(settings))
-            views = list(_unfolded(folded, {EVENTS.name: events, OUTCOMES.name: outcomes}))
+            views = list(_unfolded(folded, ends))
             if not (lanes or views) or time.monotonic() > deadline:
                 return lanes, views
             time.sleep(LOOK_SECONDS)
 
 
-def _undecided(reader: Consumer, settings: Settings, events: Positions, outcomes: Positions) -> Iterator[str]:
-    topic = COMMANDS.named(settings.prefix)
-    heads = _heads(reader, STATE.named(settings.prefix))
+def _undecided(
+    reader: Consumer, settings: Settings, topics: RealmTopics, ends: Mapping[str, Positions]
+) -> Iterator[str]:
+    topic = topics.commands.named(settings.prefix)
+    heads = _heads(reader, topics.state.named(settings.prefix))
+    events, outcomes = ends[topics.events.name], ends[topics.outcomes.name]
     for partition in partitions(reader, topic):
         kept, head = bounds(reader, topic, partition), heads.get(partition)
         applied = head.applied if head else kept.first - 1
         if applied < kept.end - 1:
             undecided = f"commands {applied + 1} to {kept.end - 1} are not decided"
-            yield f"partition {partition}: {undecided}; do lane workers run?"
+            yield f"{topic}, partition {partition}: {undecided}; do lane workers run?"
         elif head and not _published(head, events.get(partition, 0), outcomes.get(partition, 0)):
-            yield f"partition {partition}: the head's last messages are not published; do lane workers run?"
+            yield f"{topic}, partition {partition}: the head's last messages are not published; do lane workers run?"
 
 
 def _published(head: Head, last_event: int, last_outcome: int) -> bool:

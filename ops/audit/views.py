@@ -14,7 +14,7 @@ from sqlalchemy import Table
 from domain.record import Outcome, Recorded
 from ops.audit.findings import Check, Findings
 from ops.records import bounds, consumer, partitions, read
-from topics.catalogue import EVENTS
+from topics.catalogue import JOURNALS
 from topics.cloudevents import Malformed, Record
 from topics.messages import read_event, read_outcome
 from topics.settings import Settings
@@ -114,7 +114,7 @@ def _entries(source: str, records: Iterable[Record], findings: Findings) -> Iter
 
 
 def _decoded(source: str, record: Record) -> tuple[int, Recorded | Outcome]:
-    if source == EVENTS.name:
+    if source in JOURNALS:
         event = read_event(record)
         return event.position, event
     outcome, position = read_outcome(record)
