@@ -294,10 +294,13 @@ class Draft:
         self._publish(case, said | {"repeat": True})
 
     def _accepted(self, case: "Case", facts: list[Fact]) -> dict[str, Any]:
-        """What the outcome of an accepted command says."""
+        """What the outcome of a command says whose rule raised nothing; see also `Decider.refusing`."""
         said: dict[str, Any] = {"status": Status.ACCEPTED, "version": self._version(case.command)}
         if facts:
             said |= {"first": self.events, "last": self.events + len(facts) - 1}
+        if refusing := self.place.realm.refusing:
+            refusals = (refusing[type(fact.event)] for fact in facts if type(fact.event) in refusing)
+            said |= next((_refused(refusal()) for refusal in refusals), {})
         return said
 
     def _version(self, command: CommandMessage) -> int:

@@ -3,6 +3,7 @@
 from domain.asset import asset, counted_numbers
 from domain.category import category
 from domain.company import company
+from domain.credential import credential
 from domain.equipment import equipment
 from domain.part import part
 from domain.plan import plan
@@ -13,9 +14,10 @@ from domain.user import user
 BUSINESS = Realm(
     "business", (company, user, role, category, equipment, part, plan, asset), kept=(staff, counted_numbers)
 )
+CREDENTIALS = Realm("credentials", (credential,), secret=True)
 
 #: Realm name -> realm.
-REALMS: dict[str, Realm] = {realm.name: realm for realm in (BUSINESS,)}
+REALMS: dict[str, Realm] = {realm.name: realm for realm in (BUSINESS, CREDENTIALS)}
 
 #: What the business consists of, under names of its own: see `Realm`.
 DECIDERS = BUSINESS.deciders

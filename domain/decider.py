@@ -4,7 +4,7 @@ From a decider follow topic, Kafka key, URL, schema and permission name; nothing
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -161,7 +161,10 @@ class Claim(Generic[S]):
 
 @dataclass(eq=False)
 class Decider(Generic[S]):
-    """`evolve` folds an event into the state and never refuses; rules are added by `decides` and `creates`."""
+    """`evolve` folds an event into the state and never refuses; rules are added by `decides` and `creates`.
+
+    `refusing` names events that happen although what was asked for does not: the command's outcome is that refusal.
+    """
 
     name: str
     key: str
@@ -170,6 +173,7 @@ class Decider(Generic[S]):
     evolve: Callable[[S, Any], S]
     claims: tuple[Claim[S], ...] = ()
     state_version: int = 1
+    refusing: Mapping[type[Event], Refusal] = field(default_factory=dict)
     rules: dict[type[Command], Rule[S]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from domain.decider import Decider, Roster, Rule, wire_type
+from domain.decider import Decider, Refusal, Roster, Rule, wire_type
 from domain.model import Event
 
 
@@ -56,6 +56,11 @@ class Realm:
             decider.name: tuple(roster.name for roster in self.kept if roster.goes_with(decider))
             for decider in self.deciders
         }
+
+    @cached_property
+    def refusing(self) -> dict[type[Event], Refusal]:
+        """Event class -> the refusal that its command's outcome is."""
+        return {event: refusal for decider in self.deciders for event, refusal in decider.refusing.items()}
 
     @cached_property
     def permissions(self) -> frozenset[str]:

@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 
-from domain import DECIDERS, EVENTS, HOMES, RULES
+from domain import REALMS
 from domain.decider import Decider, Rule
 from domain.model import Command, Event
 from tests.domain.samples import sample_of
+from tests.domain.scenario import HOMES, RULES
 
 ROOT = Path(__file__).parents[1]
+DECIDERS = [decider for realm in REALMS.values() for decider in realm.deciders]
+EVENTS = {wire: event for realm in REALMS.values() for wire, event in realm.events.items()}
 ROOMS = ("agents", "api", "domain", "ops", "topics", "views")
 
 

@@ -75,7 +75,7 @@ def _wrong(outcome: Outcome, answers: Answers, fold: Fold, whole: bool) -> Itera
             yield "it calls the same command another one"
     elif _milliseconds(outcome) - _milliseconds(first) < REMEMBERED_MILLISECONDS:
         yield "the same id was decided twice within a day"
-    if outcome.status is Status.ACCEPTED and not outcome.repeat:
+    if not outcome.repeat:
         yield from _wrong_events(outcome, fold)
 
 

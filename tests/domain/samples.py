@@ -5,7 +5,6 @@ from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
-from domain import HOMES, RULES
 from domain.asset import AssetImported, AssetRecord, AssetState
 from domain.charges import Method
 from domain.company import CompanySuspended
@@ -34,7 +33,8 @@ from tests.domain.acme import (
     scheduled,
     taken,
 )
-from tests.domain.scenario import NOW, Answer, Story, given
+from tests.domain.credentials import ENROLLED, INVITED, SECRETS, SIGNED_IN, reuse
+from tests.domain.scenario import HOMES, NOW, RULES, Answer, Story, given
 
 MONEY = {"amount": "120.50", "currency": "PEN"}
 PRICE = {"amount": "130000.00", "currency": "PEN"}
@@ -249,6 +249,7 @@ FULL: dict[str, dict[str, Any]] = {
         },
     },
     "asset.undo-asset-import": {"asset_id": "legacy.4710", "import_id": "winter", "reason": "wrong file"},
+    **SECRETS,
 }
 
 LOADER = AssetImported(
@@ -284,6 +285,17 @@ STORIES = {
     "part.return-stock": STORY.and_then([taken("2")]),
     "part.release-stock": STORY.and_then([reserved("2")]),
     "asset.undo-asset-import": given(ACME, LOADER),
+    "credential.issue-one-time-token": EMPTY,
+    "credential.set-password": given(INVITED),
+    "credential.change-password": SIGNED_IN,
+    "credential.sign-in": SIGNED_IN,
+    "credential.record-failed-sign-in": SIGNED_IN,
+    "credential.refresh-session": SIGNED_IN,
+    "credential.sign-out": SIGNED_IN,
+    "credential.revoke-sessions": SIGNED_IN,
+    "credential.enrol-totp": SIGNED_IN,
+    "credential.confirm-totp": ENROLLED,
+    "credential.remove-totp": ENROLLED,
     "company.reactivate": given(ACME, CompanySuspended(company_id="acme", reason="unpaid")),
 }
 
@@ -294,7 +306,9 @@ def rule(permission: str) -> Rule[Any]:
 
 def story_for(permission: str) -> tuple[Story, str]:
     """A past in which the sample is right, and who may send it."""
-    return STORIES.get(permission, STORY), OPERATOR if rule(permission).operators else ADA
+    asked = rule(permission)
+    system = [f"system:{name}" for name in asked.systems if not asked.roles]
+    return STORIES.get(permission, STORY), OPERATOR if asked.operators else (system or [ADA])[0]
 
 
 def about(permission: str) -> str:
@@ -313,7 +327,7 @@ def sent(permission: str) -> Answer:
 def events() -> dict[type[Event], Event]:
     """What the samples lead to: one event of each class."""
     late = STORY.when(RecordOccurrence(plan_id="weekly", date=TODAY), at=NOW + timedelta(days=7))
-    facts = [*late.facts, *(fact for permission in FULL for fact in sent(permission).facts)]
+    facts = [*late.facts, *reuse().facts, *(fact for permission in FULL for fact in sent(permission).facts)]
     return {type(fact.event): fact.event for fact in facts}
 
 

@@ -9,16 +9,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
 
-from domain import RULES
-from domain.decider import Actor, Rejected, Rule
+from domain import REALMS
+from domain.decider import Actor, Decider, Rejected, Rule
 from domain.engine import Book, Fact, Request, decide
 from domain.model import Command, Event
+from domain.realm import Realm
 
 COMPANY = "acme"
 NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)  # 10:00 in Lima
 BEFORE = NOW - timedelta(days=30)
 
 Records = dict[str, bytes]
+#: Of all realms: their commands and events have no name in common.
+RULES = {type_: rule for realm in REALMS.values() for type_, rule in realm.rules.items()}
+HOMES = {event: home for realm in REALMS.values() for event, home in realm.homes.items()}
 TYPES = {rule.command: rule.type for rule in RULES.values()}
 
 
@@ -81,7 +85,8 @@ class Story:
         return answer
 
     def _answered(self, request: Request) -> "Answer":
-        book = Book(self.records.get)
+        realm = realm_of(RULES[request.type].decider)
+        book = Book(self.records.get, realm)
         try:
             facts = decide(request, book)
         except Rejected as refusal:
@@ -90,7 +95,8 @@ class Story:
         events = tuple(fact.event for fact in facts)
         after = Story(self.company, stored(self.records, book.changes), (*self.groups, events))
         assert after.records == after.told_again(), "claims and states are a function of the events"
-        return Answer(self, request.now, after, tuple(facts))
+        refusals = [realm.refusing[type(event)].code for event in events if type(event) in realm.refusing]
+        return Answer(self, request.now, after, tuple(facts), next(iter(refusals), None))
 
     def told_again(self) -> Records:
         """The records that folding all events anew leads to."""
@@ -128,15 +134,28 @@ class Answer:
             assert sorted(error["field"] for error in self.errors) == sorted(fields)
         return self.before
 
+    def then_refused_but(self, code: str, *events: Event) -> Story:
+        """Refused with this code, and yet these events happened."""
+        assert self.code == code, f"expected {code}, got {self.code}"
+        assert [fact.event for fact in self.facts] == [at(event, self.moment) for event in events]
+        return self.story
+
 
 def at(event: Event, moment: datetime) -> Event:
     return event if event.effective_at else event.model_copy(update={"effective_at": moment})
 
 
 def folded(company: str, records: Records, events: Iterable[Event]) -> Records:
-    book = Book(records.get)
-    book.fold(company, list(events))
+    events = list(events)
+    if not events:
+        return records
+    book = Book(records.get, realm_of(HOMES[type(events[0])]))
+    book.fold(company, events)
     return stored(records, book.changes)
+
+
+def realm_of(decider: Decider) -> Realm:  # type: ignore[type-arg]
+    return next(realm for realm in REALMS.values() if realm.by_name.get(decider.name) is decider)
 
 
 def stored(records: Records, changes: dict[str, bytes | None]) -> Records:

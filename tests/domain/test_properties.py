@@ -52,8 +52,8 @@ from tests.domain.acme import (
     taken,
     terms,
 )
-from tests.domain.samples import FULL, about, rule
-from tests.domain.scenario import NOW, Answer, Story, given
+from tests.domain.samples import FULL, about, rule, story_for
+from tests.domain.scenario import NOW, Answer, Story, given, realm_of
 
 text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)
 some = st.sampled_from
@@ -368,10 +368,11 @@ STORY = given(ACME, EXCAVATOR)
 def decided(story: Story, permission: str, data: bytes) -> str | None:
     """The refusal's code, None where the command is accepted; anything else is a fault and is raised."""
     asked = rule(permission)
-    actor = Actor.parse(OPERATOR if asked.operators else "user:ada")
+    actor = Actor.parse(story_for(permission)[1])
     try:
         decide(
-            Request(str(UUID(int=1)), asked.type, "acme", about(permission), actor, data, NOW), Book(story.records.get)
+            Request(str(UUID(int=1)), asked.type, "acme", about(permission), actor, data, NOW),
+            Book(story.records.get, realm_of(asked.decider)),
         )
     except Rejected as refusal:
         json.dumps(refusal.errors).encode()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from domain import DECIDERS
+from domain import REALMS
 from domain.decider import Kind, Refusal
 from domain.rejections import page
 
@@ -19,11 +19,16 @@ OF_THE_LANE = {"id-reused", "failed"}
 def told() -> set[str]:
     """The codes that a test of the domain expects; each of these fails unless the code is the answer."""
     tests = [path.read_text() for path in HERE.glob("test_*.py")]
-    return {code for test in tests for code in re.findall(r'then_rejected\(\s*"([a-z-]+)"', test)}
+    return {code for test in tests for code in re.findall(r'then_(?:rejected|refused_but)\(\s*"([a-z-]+)"', test)}
 
 
 #: Nothing can be asked of such an aggregate yet but to be created.
-ONLY_CREATED = {decider.unknown.code for decider in DECIDERS if all(rule.creates for rule in decider.rules.values())}
+ONLY_CREATED = {
+    decider.unknown.code
+    for realm in REALMS.values()
+    for decider in realm.deciders
+    if all(rule.creates for rule in decider.rules.values())
+}
 
 
 @pytest.mark.parametrize("code", sorted(Refusal.known.keys() - OF_THE_LANE - (ONLY_CREATED - told())))

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from stdnum.util import get_cc_module
 
-from domain import RULES
 from domain.model import Command, Money, TaxId
 from tests.domain.acme import OPERATOR
 from tests.domain.samples import EMPTY, FULL, STORY, about, rule, sent, story_for
+from tests.domain.scenario import RULES
 
 #: JSON that no field of any command takes.
 POISON = [
