@@ -374,8 +374,10 @@ def _second_factor_fits(held: Credential, cmd: SignIn) -> bool:
 
 
 class RecordFailedSignIn(Command):
-    """Count a sign-in whose password or code did not fit; the password was compared with the hash of that version, 0
-    where there is none."""
+    """Count a sign-in whose password or code did not fit the hash of that version.
+
+    The version is 0 where there is no hash yet.
+    """
 
     user_id: Id
     password_version: Annotated[int, Field(ge=0, le=2**31)]

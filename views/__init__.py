@@ -8,6 +8,7 @@ from views.book_entries import BOOK_ENTRIES, book_entries
 from views.books import BOOKS, SCHEDULES, books
 from views.categories import CATEGORIES, categories
 from views.companies import COMPANIES, companies
+from views.credentials import credentials
 from views.dashboard import CATEGORY_COUNTS, DASHBOARD, PLACE_COUNTS
 from views.downtime import DOWNTIME, downtime
 from views.equipment import EQUIPMENT, equipment
@@ -79,6 +80,7 @@ GROUPS: dict[str, Group] = {
             ),
         ),
         Group("history", "events", "Every event of every thing, and what was known and true when.", (history, past)),
+        Group("credentials", "credentials.events", "What passwords and codes are compared with.", (credentials,)),
         Group("outcomes", "outcomes", "The first answer to each command.", (outcomes,), keeps=timedelta(days=30)),
     )
 }

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from views.tables import SCHEMA
+from views.tables import SCHEMA, is_secret
 
 SAMPLES = 5
 
@@ -69,13 +69,18 @@ async def compare(connection: AsyncConnection, table: Table, schema: str) -> Dif
     if live == copy:
         return None
     here, there = (f"SELECT {columns(table)} FROM {named(table, where)}" for where in (SCHEMA, schema))  # noqa: S608
-    return Difference(
-        table.name, live, copy, await _only(connection, here, there), await _only(connection, there, here)
-    )
+    only_live = await _only(connection, table, here, there)
+    return Difference(table.name, live, copy, only_live, await _only(connection, table, there, here))
 
 
-async def _only(connection: AsyncConnection, one: str, other: str) -> tuple[Mapping[str, Any], ...]:
+async def _only(connection: AsyncConnection, table: Table, one: str, other: str) -> tuple[Mapping[str, Any], ...]:
     found = await connection.execute(
         text(f"SELECT to_jsonb(t) FROM ({one} EXCEPT {other} LIMIT {SAMPLES}) AS t")  # noqa: S608
     )
-    return tuple(found.scalars())
+    return tuple(shown(table, row) for row in found.scalars())
+
+
+def shown(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What may be shown of a row: of a secret table's its key alone."""
+    keys = {column.name for column in table.primary_key}
+    return {name: value for name, value in row.items() if name in keys or not is_secret(table)}

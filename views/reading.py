@@ -12,7 +12,7 @@ import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from views.protection import READER, WRITER
+from views.protection import READER, SIGN_IN, WRITER
 
 NAME_COMPANY = text("SELECT set_config('erp.company', :company, true)")
 
@@ -45,6 +45,11 @@ def engine(
 def read_engine(dsn: str, *, connections: int = 10) -> AsyncEngine:
     """The pool that API processes use; no statement runs longer than ten seconds."""
     return engine(dsn, READER, connections=connections, statement_seconds=10)
+
+
+def sign_in_engine(dsn: str, *, connections: int = 4) -> AsyncEngine:
+    """The pool that reads what passwords are compared with."""
+    return engine(dsn, SIGN_IN, connections=connections, statement_seconds=10)
 
 
 def write_engine(dsn: str, *, connections: int = 4) -> AsyncEngine:

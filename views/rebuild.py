@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from views.checkpoints import Checkpoint, read
 from views.digest import Difference, compare, named
-from views.protection import READER, SEARCHER, WRITER, protections
+from views.protection import READER, SEARCHER, SIGN_IN, WRITER, protections
 from views.reading import engine, write_engine
-from views.tables import CHECKPOINT, SCHEMA
+from views.tables import CHECKPOINT, SCHEMA, is_secret
 from views.view import Group
 
 #: How often, and how long apart, the live tables are asked for until no reader is just then in one of them.
@@ -82,9 +82,10 @@ async def _create(copy: Copy) -> None:
 
 def _rights(copy: Copy) -> list[str]:
     checkpoint = f"GRANT SELECT, INSERT, UPDATE ON {named(CHECKPOINT, copy.schema)} TO {WRITER}"
-    rights = [f"GRANT USAGE ON SCHEMA {copy.schema} TO {READER}, {WRITER}, {SEARCHER}", checkpoint]
+    rights = [f"GRANT USAGE ON SCHEMA {copy.schema} TO {READER}, {WRITER}, {SEARCHER}, {SIGN_IN}", checkpoint]
     for table in copy.group.tables:
-        rights += protections(copy.schema, table.name, searched=table.info.get("searched", False))
+        reader = SIGN_IN if is_secret(table) else READER
+        rights += protections(copy.schema, table.name, searched=table.info.get("searched", False), reader=reader)
     return rights
 
 

@@ -32,6 +32,11 @@ def revision() -> tuple[Column[Any], Column[Any]]:
     return Column("version", BigInteger, nullable=False), moment("updated_at")
 
 
+def is_secret(table: Table) -> bool:
+    """Whether values of the table are shown to nobody, not even where it differs from what it should be."""
+    return bool(table.info.get("secret"))
+
+
 #: How far each view group has come in each partition; the row changes in the same transaction as the views do.
 CHECKPOINT = Table(
     "view_checkpoint",

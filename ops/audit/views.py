@@ -3,7 +3,7 @@
 The fold stops where the live view's checkpoint stands in the same snapshot, so projectors may go on meanwhile.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -19,6 +19,7 @@ from topics.cloudevents import Malformed, Record
 from topics.messages import read_event, read_outcome
 from topics.settings import Settings
 from views import GROUPS
+from views.digest import shown
 from views.projecting import runs
 from views.protection import WRITER
 from views.tables import SCHEMA
@@ -139,7 +140,7 @@ async def _compare(connection: Connection, group: Group, table: Table, findings:
     for what, ours, theirs in (("the fold has", fold, live), ("the view has", live, fold)):
         for row in await connection.fetch(f"{ours} EXCEPT ALL {theirs}", *given):
             place = "/".join(str(row[key]) for key in keys)
-            findings.fault(Check.VIEWS, f"{table.name} {place}: {what} {_plain(row)}")
+            findings.fault(Check.VIEWS, f"{table.name} {place}: {what} {_plain(shown(table, row))}")
 
 
 def _select(schema: str, table: Table, expires: bool) -> str:
@@ -147,5 +148,5 @@ def _select(schema: str, table: Table, expires: bool) -> str:
     return f'SELECT * FROM {schema}."{table.name}"{lasting}'  # noqa: S608
 
 
-def _plain(row: asyncpg.Record) -> str:
+def _plain(row: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in row.items() if value is not None)

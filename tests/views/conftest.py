@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Select, Table, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain import CREDENTIALS
 from domain.model import Event
 from domain.record import Outcome
 from ops.embedded import Stack
@@ -70,7 +71,7 @@ class World:
     async def again(self, entries: list[Entry]) -> None:
         """The same messages once more, and no checkpoint knows them: as a database that has lost its last seconds."""
         moved = [Entry(place + 1, place, entry.content) for place, entry in enumerate(entries)]
-        source = "outcomes" if isinstance(entries[0].content, Outcome) else "events"
+        source = source_of(entries[0])
         async with self.writers.connect() as connection:
             for group in (group for group in GROUPS.values() if group.source == source):
                 partition = next(NUMBERS)
@@ -93,6 +94,13 @@ class World:
     async def list(self, resource: Resource[Item], path: dict[str, str] | None = None, **query: str) -> Page[Item]:
         async with reading(self.readers, self.company) as reader:
             return await page(reader, resource, parse(resource, query.items(), path))
+
+
+def source_of(entry: Entry) -> str:
+    """The topic, without prefix, that such an entry is read from."""
+    if isinstance(entry.content, Outcome):
+        return "outcomes"
+    return "credentials.events" if entry.content.aggregate in CREDENTIALS.by_name else "events"
 
 
 @pytest.fixture

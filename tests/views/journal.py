@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from domain import HOMES
 from domain.decider import Actor
 from domain.engine import NO_CHAIN, Fact, encode_event
 from domain.model import Event
 from domain.record import Outcome, Recorded, Status
+from tests.domain.scenario import HOMES
 from topics.cloudevents import Record
 from topics.messages import CommandMessage, read_event, write_event, write_outcome
 from views.projecting import Entry

@@ -20,13 +20,18 @@ from tests.domain.acme import (
     received,
     scheduled,
 )
+from tests.domain.credentials import INVITED, PASSWORD
 from tests.domain.samples import LOADER
 from tests.views.conftest import World
 from views import GROUPS, RESOURCES, VIEWS
+from views.credentials import held
 from views.equipment import EQUIPMENT
-from views.reading import read_engine, reading
+from views.reading import read_engine, reading, sign_in_engine
 from views.resource import page, parse
-from views.tables import CHECKPOINT
+from views.tables import CHECKPOINT, is_secret
+
+#: What the readers of all views see; secret tables have a reader of their own.
+OPEN = tuple(view for view in VIEWS if not is_secret(view.table))
 
 READ = MeterReadingRecorded(equipment_id="ex-7", meter=Meter.HOURS, reading="4210.5")
 
@@ -55,7 +60,7 @@ async def settle(world: World) -> None:
 async def test_a_reader_sees_rows_of_the_company_named_and_of_no_other(world: World) -> None:
     await settle(world)
     async with reading(world.readers, world.company) as reader:
-        for view in VIEWS:
+        for view in OPEN:
             companies = set((await reader.connection.execute(select(view.table.c.company_id))).scalars())
             assert companies == {world.company}, view.name
 
@@ -63,7 +68,7 @@ async def test_a_reader_sees_rows_of_the_company_named_and_of_no_other(world: Wo
 async def test_a_reader_who_names_no_company_sees_nothing(world: World) -> None:
     await settle(world)
     async with reading(world.readers, "") as reader, world.readers.connect() as unnamed:
-        for view in VIEWS:
+        for view in OPEN:
             everything = select(func.count()).select_from(view.table)
             assert await unnamed.scalar(everything) == 0, view.name
             assert await reader.connection.scalar(everything) == 0, view.name
@@ -98,6 +103,24 @@ async def test_search_finds_machines_of_the_company_named_and_of_no_other(world:
             assert len(ids.all()) == found
 
 
+async def test_nobody_but_the_sign_in_reads_what_passwords_are_compared_with(world: World) -> None:
+    here, there = (world.company, f"not-{world.company}")
+    for company in (here, there):
+        entries = world.journal.tell(INVITED, PASSWORD, company=company)
+        await world.project(GROUPS["credentials"], entries)
+    async with reading(world.readers, here) as reader:
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            await held(reader, "tess")
+    pool = sign_in_engine(world.dsn)
+    async with reading(pool, here) as reader:
+        assert set((await reader.connection.execute(text("SELECT company_id FROM erp.credentials"))).scalars()) == {
+            here
+        }
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            await reader.connection.execute(text("SELECT * FROM erp.users"))
+    await pool.dispose()
+
+
 async def test_a_reader_changes_nothing(world: World) -> None:
     async with world.readers.connect() as connection:
         for view in VIEWS:
@@ -122,6 +145,6 @@ async def test_no_role_of_ours_is_above_row_level_security(schema: str) -> None:
         "AND relrowsecurity AND relforcerowsecurity"
     )
     await connection.close()
-    assert {role["rolname"] for role in roles} == {"erp_reader", "erp_writer", "erp_search"}
+    assert {role["rolname"] for role in roles} == {"erp_reader", "erp_writer", "erp_search", "erp_sign_in"}
     assert not any(role["rolsuper"] or role["rolbypassrls"] or role["rolcanlogin"] for role in roles)
     assert {row["relname"] for row in forced} == {view.table.name for view in VIEWS}

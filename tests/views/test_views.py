@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table
 
-from domain import DECIDERS, EVENTS, HOMES
+from domain import CREDENTIALS, DECIDERS, EVENTS, HOMES
 from domain.decider import Decider
 from domain.equipment import EquipmentCreated, EquipmentRenamed
 from domain.model import Event
@@ -26,6 +26,11 @@ UNSEEN: frozenset[type[Event]] = frozenset()
 def test_each_event_is_handled_by_a_view_or_named_as_unseen(event: type[Event]) -> None:
     handled = any(event in view.handlers for view in GROUPS["fleet"].views)
     assert handled != (event in UNSEEN)
+
+
+@pytest.mark.parametrize("event", CREDENTIALS.events.values(), ids=lambda event: event.__name__)
+def test_each_event_of_credentials_moves_the_version_of_the_row(event: type[Event]) -> None:
+    assert any(event in view.handlers for view in GROUPS["credentials"].views)
 
 
 @pytest.mark.parametrize("decider", DECIDERS, ids=lambda decider: decider.name)
@@ -123,7 +128,7 @@ def test_entries_after_a_position_come_once_each_up_to_the_first_gap() -> None:
 
 
 def test_groups_read_topics_of_events_or_outcomes() -> None:
-    assert {group.source for group in GROUPS.values()} == {"events", "outcomes"}
+    assert {group.source for group in GROUPS.values()} == {"events", "outcomes", "credentials.events"}
     assert all(isinstance(group, Group) and group.views for group in GROUPS.values())
     assert set(HOMES) == set(EVENTS.values())
     assert any(Outcome in view.handlers for view in GROUPS["outcomes"].views)
