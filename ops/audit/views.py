@@ -140,7 +140,7 @@ async def _compare(connection: Connection, group: Group, table: Table, findings:
     for what, ours, theirs in (("the fold has", fold, live), ("the view has", live, fold)):
         for row in await connection.fetch(f"{ours} EXCEPT ALL {theirs}", *given):
             place = "/".join(str(row[key]) for key in keys)
-            findings.fault(Check.VIEWS, f"{table.name} {place}: {what} {_plain(shown(table, row))}")
+            findings.fault(Check.VIEWS, f"{table.name} {place}: {what} {_plain(shown(table, dict(row)))}")
 
 
 def _select(schema: str, table: Table, expires: bool) -> str:

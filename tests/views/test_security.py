@@ -113,9 +113,8 @@ async def test_nobody_but_the_sign_in_reads_what_passwords_are_compared_with(wor
             await held(reader, "tess")
     pool = sign_in_engine(world.dsn)
     async with reading(pool, here) as reader:
-        assert set((await reader.connection.execute(text("SELECT company_id FROM erp.credentials"))).scalars()) == {
-            here
-        }
+        companies = await reader.connection.execute(text("SELECT company_id FROM erp.credentials"))
+        assert set(companies.scalars()) == {here}
         with pytest.raises(ProgrammingError, match="permission denied"):
             await reader.connection.execute(text("SELECT * FROM erp.users"))
     await pool.dispose()
