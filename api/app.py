@@ -9,8 +9,10 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from api.auth import Auth
 from api.bulk import Bulk
 from api.commands import Commands
+from api.credentials import Credentials
 from api.database import Database
 from api.docs import Docs
 from api.door import Door
@@ -20,9 +22,11 @@ from api.probes import Probes
 from api.queries import Queries
 from api.server import Runner
 from api.tokens import accepted_keys
+from domain import CREDENTIALS
 from topics import logs, metrics
 from topics.publisher import Publisher
 from topics.settings import Settings
+from views.reading import sign_in_engine
 
 log = structlog.get_logger("api")
 
@@ -30,6 +34,7 @@ log = structlog.get_logger("api")
 def make_app(settings: Settings) -> web.Application:
     """The application with all its routes. Kafka and PostgreSQL are looked for when it starts, and may come later."""
     publisher, follower, database = Publisher(settings), Follower(settings), Database(settings)
+    decisions, secrets = Follower(settings, CREDENTIALS), Database(settings, sign_in_engine)
     door = Door(settings, accepted_keys(settings))
     queries = Queries(door, database)
     manners = Manners(settings)
@@ -40,18 +45,20 @@ def make_app(settings: Settings) -> web.Application:
         commands,
         queries,
         Bulk(commands),
+        Auth(door, Credentials(publisher, decisions, database, secrets)),
         Probes(settings, publisher, follower, database),
         Docs(),
     ):
         app.add_routes(part.routes())
 
     async def connections(app: web.Application) -> AsyncIterator[None]:
-        await asyncio.gather(publisher.start(), follower.start())
+        await asyncio.gather(publisher.start(), follower.start(), decisions.start())
         yield
-        await asyncio.gather(publisher.stop(), follower.stop(), database.stop())
+        await asyncio.gather(publisher.stop(), follower.stop(), decisions.stop(), database.stop(), secrets.stop())
 
     async def no_more_waiting(app: web.Application) -> None:
         follower.release()
+        decisions.release()
 
     app.cleanup_ctx.append(connections)
     app.on_shutdown.append(no_more_waiting)

@@ -33,9 +33,9 @@ T = TypeVar("T")
 class Database:
     """A pool that may be empty: PostgreSQL can come and go while the process stays."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Nothing is opened yet."""
-        self._pool: AsyncEngine = read_engine(settings.database.get_secret_value())
+    def __init__(self, settings: Settings, pool: Callable[[str], AsyncEngine] = read_engine) -> None:
+        """Nothing is opened yet. `pool` makes connections of the role that shall read."""
+        self._pool = pool(settings.database.get_secret_value())
 
     async def stop(self) -> None:
         await self._pool.dispose()

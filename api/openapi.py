@@ -8,6 +8,7 @@ from typing import Any
 from api.bulk import MOST_COMMANDS, BulkBody
 from api.commands import path_of
 from api.door import JSON, ROOT
+from api.forms import ROUTES, Route
 from api.problems import CONTENT_TYPE, ProblemType, all_types
 from api.queries import OWNER
 from api.schemas import Schema, Schemas
@@ -38,6 +39,8 @@ ignore what you do not know.
 ANY = (400, 401, 406, 431, 500, 503)
 WRITING = (*ANY, 403, 404, 408, 409, 412, 413, 415, 422)
 READING = (*ANY, 404)
+SIGNING_IN = (*ANY, 403, 404, 408, 409, 412, 413, 415, 422, 429)
+DESCRIBED = {*WRITING, *SIGNING_IN}
 
 #: Paths that need no token: what they do, and the media type of the answer.
 OPEN_PATHS = {
@@ -48,6 +51,7 @@ OPEN_PATHS = {
     "/asyncapi.json": ("asyncapi", "The messages on Kafka as an AsyncAPI document", JSON),
     "/docs": ("docs", "This document as a page to try it out", "text/html"),
     "/docs/{file}": ("docsFile", "A file of the page", "*/*"),
+    "/.well-known/jwks.json": ("jwks", "The keys that access tokens are verified with, as a JWK Set", JSON),
     "/problems": ("problems", "All problems", "text/html"),
     "/problems/{code}": ("problem", "What a problem means and what to do", "text/html"),
 }
@@ -59,6 +63,7 @@ def document() -> dict[str, Any]:
         [
             *((rule.command, "validation") for rule in RULES.values()),
             (BulkBody, "validation"),
+            *((route.body, "validation") for route in ROUTES),
             *((resource.item, "serialization") for resource in RESOURCES),
         ]
     )
@@ -73,6 +78,8 @@ def document() -> dict[str, Any]:
             paths[f"{ROOT}/{resource.item_path}/diff"] = {"get": diff_operation(resource)}
     paths[f"{ROOT}/bulk"] = {"post": bulk_operation(schemas)}
     paths[f"{ROOT}/commands/{{command_id}}/undo"] = {"post": undo_operation()}
+    for route in ROUTES:
+        paths[f"{ROOT}/auth/{route.path}"] = {"post": auth_operation(route, schemas)}
     for path, (name, summary, media) in OPEN_PATHS.items():
         paths[path] = {"get": open_operation(path, name, summary, media)}
     for rule in RULES.values():
@@ -249,6 +256,24 @@ def diff_operation(resource: Resource[Any]) -> dict[str, Any]:
     }
 
 
+def auth_operation(route: Route, schemas: Schemas) -> dict[str, Any]:
+    fields = {"type": "object", "required": list(route.answer), "properties": {name: {} for name in route.answer}}
+    content = {"content": {JSON: {"schema": fields}}} if route.answer else {}
+    words = route.name.split("_")
+    return {
+        "operationId": words[0] + "".join(map(str.capitalize, words[1:])),
+        "summary": f"{route.summary}.",
+        "tags": ["auth"],
+        **({"security": []} if route.open else {}),
+        "parameters": [*map(parameter_ref, CARRIED)],
+        "requestBody": {"required": True, "content": {JSON: {"schema": schemas.refs[route.body]}}},
+        "responses": {
+            str(route.status): {"description": "Done.", "headers": header_refs(*ALWAYS), **content},
+            **problems(SIGNING_IN),
+        },
+    }
+
+
 def open_operation(path: str, name: str, summary: str, media: str) -> dict[str, Any]:
     named = [path_parameter(part, TEXT, "Its name") for part in ("file", "code") if f"{{{part}}}" in path]
     answers = {"200": {"description": summary, "headers": header_refs(*ALWAYS), "content": {media: {"schema": {}}}}}
@@ -317,13 +342,13 @@ def problem_responses() -> dict[str, Any]:
     """One response per status, with an example for each code."""
     by_status: dict[int, list[ProblemType]] = {}
     for found in all_types().values():
-        if found.status in WRITING:  # 405 is of no operation: it says that there is none
+        if found.status in DESCRIBED:  # 405 is of no operation: it says that there is none
             by_status.setdefault(found.status, []).append(found)
     return {f"Problem{status}": _problem_response(types) for status, types in by_status.items()}
 
 
 def _problem_response(types: list[ProblemType]) -> dict[str, Any]:
-    extra = {401: ("WWWAuthenticate",), 503: ("RetryAfter",)}.get(types[0].status, ())
+    extra = {401: ("WWWAuthenticate",), 429: ("RetryAfter",), 503: ("RetryAfter",)}.get(types[0].status, ())
     return {
         "description": " / ".join(f"`{found.code}`" for found in types),
         "headers": header_refs(*extra, *ALWAYS),

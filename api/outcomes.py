@@ -10,8 +10,10 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from domain import BUSINESS
+from domain.realm import Realm
 from domain.record import Outcome
-from topics.catalogue import OUTCOMES
+from topics.catalogue import TOPICS_OF
 from topics.cloudevents import Malformed, Record
 from topics.messages import CommandMessage, read_outcome
 from topics.settings import Settings
@@ -39,12 +41,12 @@ class Waiter:
 
 
 class Follower:
-    """Reads every partition of the outcomes topic from its end, without a group: each API process sees them all."""
+    """Reads every partition of a realm's outcomes topic from its end, without a group: each process sees them all."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, realm: Realm = BUSINESS) -> None:
         """Nothing is opened yet."""
         self._address = settings.kafka
-        self._topic = OUTCOMES.named(settings.prefix)
+        self._topic = TOPICS_OF[realm.name].outcomes.named(settings.prefix)
         self._waiters: dict[bytes, list[Waiter]] = {}
         self._next: dict[TopicPartition, int] = {}
         self._following = asyncio.Event()

@@ -89,6 +89,22 @@ token_missing = ProblemType(
 token_refused = ProblemType(
     "token-refused", 401, "The access token is not accepted.", "Get a new token and send the request again."
 )
+sign_in_refused = ProblemType(
+    "sign-in-refused",
+    401,
+    "Company, e-mail, password or code is wrong.",
+    "Check them; after several failures the next attempt has to wait.",
+)
+locked_out = ProblemType(
+    "locked-out",
+    429,
+    "Too many sign-ins have failed.",
+    "Wait as long as `Retry-After` says; a one-time token of an admin sets a new password at once.",
+)
+session_over = ProblemType("session-over", 401, "The session has ended.", "Sign in again.")
+password_wrong = ProblemType(
+    "password-wrong", 403, "The present password or code is wrong.", "Send the one that you sign in with."
+)
 not_permitted = ProblemType(
     "not-permitted", 403, "The caller is not of the kind that may do this.", "Use the token of a user of the company."
 )
@@ -130,6 +146,9 @@ internal_error = ProblemType(
     "internal-error", 500, "The request failed by a fault of ours.", f"Tell us the request id. {REPEAT}"
 )
 kafka_away = ProblemType("kafka-away", 503, "Commands cannot be taken right now.", REPEAT)
+sign_in_away = ProblemType(
+    "sign-in-away", 503, "Nobody can sign in right now.", "Repeat the request after `Retry-After` seconds."
+)
 database_away = ProblemType(
     "database-away", 503, "Views cannot be read right now.", "Repeat the request after `Retry-After` seconds."
 )

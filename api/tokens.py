@@ -1,14 +1,15 @@
 """Access tokens: JWTs signed with Ed25519, and nothing else.
 
-`sub` is the id of a user or an operator, `actor` says which of both, `company` is the user's company. A token is the
-only place from which the API takes the company of a request.
+`sub` is the id of a user or an operator, `actor` says which of both, `company` is the user's company, `sid` the session
+that it came from, if any. A token is the only place from which the API takes the company of a request.
 """
 
+import base64
 import hashlib
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +36,7 @@ TYPE = "at+jwt"
 LONGEST = 4096
 LEEWAY = timedelta(seconds=30)
 REQUIRED = ("exp", "sub", "aud", "iss", "actor")
+SESSION_ID = re.compile(r"[0-9a-f]{32}")
 PEM_BLOCK = re.compile(r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", re.DOTALL)
 
 _company_id: TypeAdapter[str] = TypeAdapter(CompanyId)
@@ -52,13 +54,20 @@ class NoSigningKey(Exception):
 
 @dataclass(frozen=True)
 class Principal:
-    """Who sends a request, and for which company; operators belong to none."""
+    """Who sends a request, for which company (operators belong to none), and in which session."""
 
     actor: Actor
     company_id: str | None
+    session: str | None = None
 
 
-def mint(settings: Settings, actor: Actor, company_id: str | None, lifetime: timedelta = timedelta(hours=1)) -> str:
+def mint(
+    settings: Settings,
+    actor: Actor,
+    company_id: str | None,
+    lifetime: timedelta = timedelta(hours=1),
+    session: str | None = None,
+) -> str:
     """A token for a user of a company, or for an operator (company None). Raises NoSigningKey, ValueError."""
     if (actor.kind, company_id is None) not in (("user", False), ("operator", True)):
         raise ValueError("a token is for a user of a company, or for an operator without a company")
@@ -74,6 +83,8 @@ def mint(settings: Settings, actor: Actor, company_id: str | None, lifetime: tim
     }
     if company_id is not None:
         claims["company"] = _company_id.validate_python(company_id)
+    if session is not None:
+        claims["sid"] = session
     key = signing_key(settings)
     return jwt.encode(claims, key, ALGORITHM, headers={"typ": TYPE, "kid": key_id(key.public_key())})
 
@@ -131,39 +142,88 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
         raise BadToken("the token's claims name no user or operator") from fault
     if (actor.kind, company_id is None) not in (("user", False), ("operator", True)):
         raise BadToken("a user's token names the company, an operator's none")
-    return Principal(actor, company_id)
+    session = claims.get("sid")
+    if not (session is None or (isinstance(session, str) and SESSION_ID.fullmatch(session))):
+        raise BadToken("the token's session is none of ours")
+    return Principal(actor, company_id, session)
 
 
 def accepted_keys(settings: Settings) -> Keys:
-    """Public keys by id: those of the settings, else the public half of the signing key."""
-    texts = PEM_BLOCK.findall(settings.token_public_keys.replace("\\n", "\n"))
-    keys = [load_pem_public_key(text.encode()) for text in texts] or [signing_key(settings).public_key()]
-    return {key_id(key): key for key in map(_ed25519_public, keys)}
+    """Public keys by id: those of the settings, and the public halves of the keys that sign or are to sign.
+
+    To rotate: add the new key behind the old one everywhere, then put it first, then, when the last token of the old
+    one has expired, take that away.
+    """
+    public = [load_pem_public_key(text.encode()) for text in _pem_blocks(settings.token_public_keys)]
+    halves = [key.public_key() for key in signing_keys(settings)]
+    return {key_id(key): key for key in map(_ed25519_public, [*public, *halves])}
+
+
+def as_jwks(keys: Keys) -> dict[str, Any]:
+    """The public keys as a JWK Set (RFC 7517, RFC 8037)."""
+    return {
+        "keys": [
+            {"kty": "OKP", "crv": "Ed25519", "alg": ALGORITHM, "use": "sig", "kid": name, "x": _base64url(key)}
+            for name, key in keys.items()
+        ]
+    }
+
+
+def _base64url(key: Ed25519PublicKey) -> str:
+    raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def signing_key(settings: Settings) -> Ed25519PrivateKey:
-    """The key of the settings; where neither key is set, the stack's own, made when first asked for."""
-    text = settings.token_private_key.get_secret_value().replace("\\n", "\n")
-    if not text and settings.token_public_keys:
+    """The key that signs. Raises NoSigningKey where there are only keys to verify with."""
+    keys = signing_keys(settings)
+    if not keys:
         raise NoSigningKey("set BITCORP_TOKEN_PRIVATE_KEY to the key whose public half is in BITCORP_TOKEN_PUBLIC_KEYS")
-    key = load_pem_private_key(text.encode() or _own_key(settings.directory / "token-key.pem"), None)
+    return keys[0]
+
+
+def signing_keys(settings: Settings) -> tuple[Ed25519PrivateKey, ...]:
+    """The private keys of the settings, of which the first signs; where none of either sort is set, the stack's own,
+    made when first asked for."""
+    given = settings.token_private_key.get_secret_value()
+    if given:
+        texts = _pem_blocks(given) or [given]
+    elif settings.token_public_keys:
+        texts = []
+    else:
+        texts = [own_file(settings.directory / "token-key.pem", _new_key).decode()]
+    return tuple(map(_ed25519_private, texts))
+
+
+def _ed25519_private(text: str) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(text.encode(), None)
+    except ValueError as fault:
+        raise NoSigningKey("BITCORP_TOKEN_PRIVATE_KEY holds what is no key in PEM") from fault
     if not isinstance(key, Ed25519PrivateKey):
         raise NoSigningKey("BITCORP_TOKEN_PRIVATE_KEY is not an Ed25519 key in PEM")
     return key
 
 
-def _own_key(path: Path) -> bytes:
-    """The key in the file. Of several processes that find none, one writes it whole and all read that one."""
+def _pem_blocks(text: str) -> list[str]:
+    return PEM_BLOCK.findall(text.replace("\\n", "\n"))
+
+
+def _new_key() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def own_file(path: Path, made: Callable[[], bytes]) -> bytes:
+    """The secret in the file. Of several processes that find none, one writes it whole and all read that one."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         draft.touch(mode=0o600, exist_ok=False)
-        draft.write_bytes(pem)
+        draft.write_bytes(made())
         try:
             os.link(draft, path)
         except FileExistsError:
-            pass  # another process was first: its key counts
+            pass  # another process was first: its secret counts
         finally:
             draft.unlink()
     return path.read_bytes()

@@ -10,7 +10,9 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from topics.catalogue import BATCH_LIMIT, COMMANDS, TOPICS, partition_of
+from domain import BUSINESS
+from domain.realm import Realm
+from topics.catalogue import BATCH_LIMIT, TOPICS, TOPICS_OF, partition_of
 from topics.cloudevents import Record, size_of
 from topics.messages import CommandMessage, write_command
 from topics.settings import Settings
@@ -54,7 +56,7 @@ class Publisher:
         """Nothing is opened yet."""
         self._address = address_of(settings)
         self._client_id = f"{settings.prefix}-publisher"
-        self._commands = COMMANDS.named(settings.prefix)
+        self._commands = {name: topics.commands.named(settings.prefix) for name, topics in TOPICS_OF.items()}
         self._limits = {topic.named(settings.prefix): topic.limit for topic in TOPICS}
         self._producer: AIOKafkaProducer | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -88,10 +90,10 @@ class Publisher:
         """Whether Kafka answered within the last seconds."""
         return self._producer is not None and time.monotonic() - self._heard < SILENCE_SECONDS
 
-    async def send(self, *commands: CommandMessage) -> None:
+    async def send(self, *commands: CommandMessage, realm: Realm = BUSINESS) -> None:
         """Return when Kafka has acknowledged the commands, in their order. Raises Unavailable and TooLarge."""
         written = [write_command(command) for command in commands]
-        await self.send_records(Record(self._commands, ANY_PARTITION, *command) for command in written)
+        await self.send_records(Record(self._commands[realm.name], ANY_PARTITION, *command) for command in written)
 
     async def send_records(self, given: Iterable[Record]) -> None:
         """The same for any records; a negative partition means the one of the key."""

@@ -64,10 +64,17 @@ class Settings(BaseSettings):
     token_issuer: str = Field(default="bitcorp", description="`iss` of access tokens")
     token_audience: str = Field(default="bitcorp-api", description="`aud` of access tokens")
     token_private_key: SecretStr = Field(
-        default=SecretStr(""), description="PEM of the EdDSA key that `bitcorp token` signs with"
+        default=SecretStr(""), description="PEM of the EdDSA keys for access tokens: the first signs, all are accepted"
     )
     token_public_keys: str = Field(
-        default="", description="PEM of the EdDSA keys that the API accepts; empty: the stack's own"
+        default="", description="PEM of more EdDSA keys that the API accepts; no key of either sort: the stack's own"
+    )
+    token_minutes: int = Field(default=10, ge=1, le=60, description="How long an access token of a sign-in lasts")
+    refresh_days: int = Field(default=14, ge=1, le=30, description="How long a session lasts that is not refreshed")
+    totp_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="Fernet keys that second factors are encrypted with, comma between: the first encrypts; "
+        "empty: the stack's own",
     )
     metrics_host: str = Field(default="127.0.0.1", description="Address of a worker's /metrics and /health")
     metrics_port: int = Field(default=0, ge=0, le=65535, description="Port of a worker's /metrics and /health; 0: none")

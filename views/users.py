@@ -1,10 +1,11 @@
 """The people of a company."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
-from sqlalchemy import Boolean, Column, Index, Table, Text, select
+from sqlalchemy import Boolean, Column, Index, Table, Text, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import RowMapping
 
@@ -12,6 +13,7 @@ from domain.model import Email, Id, RoleName
 from domain.record import Recorded
 from domain.user import UserAddedToCompany, UserDeactivated, UserReactivated, UserRolesChanged
 from views.items import Version
+from views.reading import Reader
 from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
 from views.tables import METADATA, key, moment, revision
 from views.view import Change, View
@@ -32,6 +34,7 @@ table = Table(
     *revision(),
 )
 Index("users_by_name", table.c.company_id, table.c.name, table.c.user_id)
+Index("users_by_email", table.c.company_id, func.lower(table.c.email))
 
 users = View("users", table)
 
@@ -89,6 +92,26 @@ class UserItem(ItemModel):
     created_at: Annotated[datetime, Field(description="When the user was added")]
     updated_at: Annotated[datetime, Field(description="When this version was recorded")]
     version: Version
+
+
+@dataclass(frozen=True)
+class Person:
+    """What must be known of somebody who wants to come in."""
+
+    user_id: str
+    name: str
+    email: str
+    roles: tuple[str, ...]
+    active: bool
+
+
+async def person(reader: Reader, *, user_id: str | None = None, email: str | None = None) -> Person | None:
+    """Somebody of the reader's company, by id or by address; addresses that differ in case alone are one."""
+    wanted = table.c.user_id == user_id if email is None else func.lower(table.c.email) == email.lower()
+    columns = (table.c.user_id, table.c.name, table.c.email, table.c.roles, table.c.active)
+    found = await reader.connection.execute(select(*columns).where(table.c.company_id == reader.company_id, wanted))
+    row = found.one_or_none()
+    return Person(row.user_id, row.name, row.email, tuple(row.roles), row.active) if row else None
 
 
 def item(row: RowMapping) -> UserItem:

@@ -77,18 +77,25 @@ class Api:
         return Caller(self.url, None)
 
 
-WORKERS = {"lanes": "agents.decide", "views": "agents.project", "api": "api.app"}
+WORKERS = {
+    "lanes": "agents.decide",
+    "credentials": "agents.decide:credentials",
+    "views": "agents.project",
+    "api": "api.app",
+}
 
 
 def run(module: str, settings: Settings) -> subprocess.Popen[bytes]:
-    """`main` of the module as a process that logs into the settings' directory."""
+    """`main` of the module (behind a colon: for that realm) as a process that logs into the settings' directory."""
+    module, _, realm = module.partition(":")
     secret = {"database": settings.database.get_secret_value(), "kafka": settings.kafka, "log_format": "json"}
     plain = {
         name: str(getattr(settings, name)) for name in ("prefix", "directory", "partitions", "api_port", "wait_limit")
     }
     environment = {f"BITCORP_{name.upper()}": value for name, value in (plain | secret).items()}
-    code = f"from topics.settings import Settings; from {module} import main; main(Settings())"
-    log = settings.directory / f"{module.partition('.')[2] if module != 'api.app' else 'api'}.log"
+    given = f"Settings(), REALMS[{realm!r}]" if realm else "Settings()"
+    code = f"from domain import REALMS; from topics.settings import Settings; from {module} import main; main({given})"
+    log = settings.directory / f"{realm or (module.partition('.')[2] if module != 'api.app' else 'api')}.log"
     with log.open("wb") as output:
         return subprocess.Popen(
             [sys.executable, "-c", code], env=os.environ | environment, stdout=output, stderr=output

@@ -45,6 +45,7 @@ CREATE TABLE erp.credentials (
 def upgrade() -> None:
     op.execute(ROLE.format(role=SIGN_IN))
     op.execute(f"GRANT USAGE ON SCHEMA erp TO {SIGN_IN}")
+    op.execute("CREATE INDEX users_by_email ON erp.users (company_id, lower(email))")
     op.execute(CREDENTIALS)
     for statement in protections("erp", "credentials", reader=SIGN_IN):
         op.execute(statement)
