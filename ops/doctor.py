@@ -221,14 +221,16 @@ def check_schema(revision: str | None, required: str) -> Iterator[Finding]:
 
 def check_roles(roles: dict[str, bool]) -> Iterator[Finding]:
     """`roles` says of each role whether row-level security binds it."""
-    missing = {"erp_reader", "erp_writer"} - roles.keys()
+    bound = {"erp_reader", "erp_sign_in"}
+    missing = (bound | {"erp_writer"}) - roles.keys()
+    exempt = sorted(name for name in bound if not roles.get(name, True))
     if missing:
         yield Finding("roles", Verdict.FAULT, f"{', '.join(sorted(missing))} missing", "bitcorp migrate")
-    elif not roles["erp_reader"]:
-        text = "erp_reader is exempt from row-level security: companies would see each other"
-        yield Finding("roles", Verdict.FAULT, text, "ALTER ROLE erp_reader NOSUPERUSER NOBYPASSRLS")
+    elif exempt:
+        text = f"{exempt[0]} is exempt from row-level security: companies would see each other"
+        yield Finding("roles", Verdict.FAULT, text, f"ALTER ROLE {exempt[0]} NOSUPERUSER NOBYPASSRLS")
     else:
-        yield Finding("roles", Verdict.GOOD, "erp_reader and erp_writer are there, bound by row-level security")
+        yield Finding("roles", Verdict.GOOD, "all are there, and row-level security binds them")
 
 
 def check_clock(theirs: float, ours: float) -> Finding:

@@ -11,16 +11,17 @@ from uuid import UUID
 from cyclopts import App, Parameter
 from pydantic import ValidationError, WrapValidator
 
-from domain import RULES
+from domain import BUSINESS, RULES
 from domain.decider import Actor, Rule, kebab
 from domain.model import Command
+from domain.realm import Realm
 from domain.record import Outcome, Status
 from ops.console import err, out, write_json
 from ops.errors import Fault
 from ops.records import bounds, consumer, partitions, read
 from ops.render import outcome_text
 from ops.stack import resolve
-from topics.catalogue import OUTCOMES, partition_of
+from topics.catalogue import TOPICS_OF, partition_of
 from topics.cloudevents import Record
 from topics.messages import CommandMessage, read_outcome
 from topics.settings import Settings
@@ -135,20 +136,20 @@ def message_of(rule: Rule[Any], command: Command, envelope: Envelope) -> Command
     )
 
 
-async def deliver(settings: Settings, message: CommandMessage, wait: float) -> Outcome | None:
+async def deliver(settings: Settings, message: CommandMessage, wait: float, realm: Realm = BUSINESS) -> Outcome | None:
     """Publish the command and return its outcome; None if nobody waits. Raises Fault where none comes in time."""
     from topics import logs
     from topics.publisher import Publisher
 
     logs.configure(settings.model_copy(update={"log_level": "error"}), "shell")
-    topic = OUTCOMES.named(settings.prefix)
+    topic = TOPICS_OF[realm.name].outcomes.named(settings.prefix)
     with consumer(settings) as reader:
         partition = partition_of(message.company_id.encode(), len(partitions(reader, topic)))
         start = bounds(reader, topic, partition).end
         publisher = Publisher(settings)
         await publisher.start()
         try:
-            await publisher.send(message)
+            await publisher.send(message, realm=realm)
         finally:
             await publisher.stop()
         if wait <= 0:

@@ -5,7 +5,7 @@ from cyclopts import App
 from ops.stack import resolve
 from topics.settings import Settings
 
-app = App(name="worker", help="Run one worker process: lanes, views, imports or the timer.")
+app = App(name="worker", help="Run one worker process: lanes, credentials, views, imports, timer.")
 
 
 @app.command
@@ -15,6 +15,16 @@ def lanes() -> None:
     from agents.decide import main
 
     main(settings)
+
+
+@app.command
+def credentials() -> None:
+    """Decide who signs in, in lanes and topics of their own. Start as many as there are partitions at most."""
+    settings = resolve(Settings())
+    from agents.decide import main
+    from domain import CREDENTIALS
+
+    main(settings, CREDENTIALS)
 
 
 @app.command

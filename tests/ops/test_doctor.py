@@ -90,7 +90,9 @@ def test_another_schema_is_a_fault(revision: str | None) -> None:
     [
         ({}, "bitcorp migrate"),
         ({"erp_reader": True}, "bitcorp migrate"),
-        ({"erp_reader": False, "erp_writer": True}, "NOBYPASSRLS"),
+        ({"erp_reader": True, "erp_writer": True}, "bitcorp migrate"),
+        ({"erp_reader": False, "erp_writer": True, "erp_sign_in": True}, "NOBYPASSRLS"),
+        ({"erp_reader": True, "erp_writer": True, "erp_sign_in": False}, "ALTER ROLE erp_sign_in"),
     ],
 )
 def test_roles_that_are_missing_or_too_mighty_are_faults(roles: dict[str, bool], remedy: str) -> None:
