@@ -1,5 +1,6 @@
 """Signing in over HTTP, on real Kafka and PostgreSQL with a real worker of the credentials."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,13 @@ import pytest
 import requests
 
 from api.passwords import COMMON, faults
-from tests.api.callers import Api, Caller
+from ops.records import read_all
+from ops.verify import audit
+from tests.api.callers import Api, Caller, until
+from tests.ops.shell import Shell
+from topics.catalogue import TOPICS, TOPICS_OF
+from topics.cloudevents import Record
+from topics.publisher import Publisher
 
 #: What no topic and no log may hold; filled as tests use it.
 SECRETS: set[str] = set()
@@ -198,6 +205,19 @@ def test_a_one_time_token_sets_the_password_once(world: Api, ann: Caller) -> Non
     person.signed_in()
 
 
+def test_the_first_admin_is_let_in_from_the_command_line(
+    world: Api, ann: Caller, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell = Shell(monkeypatch, capsys)
+    shell.use(world.settings)
+    person = Person(world, ann).added()
+    assert "no active user 'nobody'" in shell("user", "invite", "--company", "acme", "--user", "nobody").text
+    made = shell("user", "invite", "--company", "acme", "--user", person.user_id)
+    assert made.code == 0, made.text
+    assert person.reset(secret(made.out.strip()), person.password).status_code == 204
+    person.signed_in()
+
+
 def test_a_reset_does_not_tell_who_is_there(world: Api, ann: Caller) -> None:
     nobody = Person(world, ann)
     assert said(nobody.reset("some token", nobody.password)) == (403, "one-time-token-refused")
@@ -323,6 +343,64 @@ def test_a_second_factor_is_removed_by_its_owner_or_an_admin(guarded: Guarded, a
     assert mine.post("auth/totp/remove", {"password": person.password}).status_code == 204
     person.signed_in()
     assert ann.post("auth/totp/remove", {"user_id": person.user_id}).status_code == 204
+
+
+# --- where secrets are not ------------------------------------------------------------------------------------------
+
+#: Topics that hold hashes, digests and encrypted keys; all others hold not even these.
+OF_CREDENTIALS = ("credentials.commands", "credentials.events", "credentials.state-changelog")
+
+
+def test_no_topic_and_no_log_holds_a_secret(guarded: Guarded, world: Api) -> None:
+    person = guarded.person
+    tokens = person.login(recovery_code=guarded.codes[4]).json()
+    person.refresh(tokens["refresh_token"])
+    person.login(password=secret("a wrong password of nobody"))
+    person.reset(secret("a one-time token of nobody"), person.password)
+    spoil(world, secret(SPOILED))
+    parts = {part for text in SECRETS for part in {text, text.rpartition(":")[2]}}
+    found = {topic.name: contents(world, topic.name) for topic in TOPICS}
+    assert b"sha256:" in found[TOPICS_OF["credentials"].dead_letters.name]
+    assert b"$argon2id$" in found[TOPICS_OF["credentials"].events.name], "the right topics were looked at"
+    for topic, text in found.items():
+        kept = parts if topic in OF_CREDENTIALS else {*parts, "$argon2id$"}
+        # the record that spoils the topic lies there as it was sent, until the topic forgets it
+        kept = kept - {SPOILED} if topic == "credentials.commands" else kept
+        assert not [part for part in kept if part.encode() in text], topic
+    for log in world.settings.directory.glob("*.log"):
+        text = log.read_bytes()
+        assert not [part for part in (*parts, "$argon2id$") if part.encode() in text], log.name
+
+
+SPOILED = "what is no command, and secret"
+
+
+def spoil(world: Api, text: str) -> None:
+    """What is no command on the topic of credentials' commands; returns when it is set aside."""
+    topics, prefix = TOPICS_OF["credentials"], world.settings.prefix
+
+    async def send() -> None:
+        publisher = Publisher(world.settings)
+        await publisher.start()
+        await publisher.send_records([Record(topics.commands.named(prefix), -1, b"acme", text.encode())])
+        await publisher.stop()
+
+    asyncio.run(send())
+    until(lambda: contents(world, topics.dead_letters.name), "a dead letter")
+
+
+def contents(world: Api, topic: str) -> bytes:
+    """Keys, headers and values of all that the topic holds."""
+    said = []
+    for record in read_all(world.settings, f"{world.settings.prefix}.{topic}"):
+        said += [record.key or b"", record.value or b"", *(value or b"" for _, value in record.headers)]
+    return b"\n".join(said)
+
+
+def test_lanes_and_view_of_the_credentials_are_verified_with_all_else(person: Person, world: Api) -> None:
+    person.signed_in()
+    findings = audit(world.settings)
+    assert findings.clean, findings.samples
 
 
 # --- the door -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from api.tokens import BadToken, NoSigningKey, Principal, accepted_keys, key_id, mint, signing_key, verify
+from api.tokens import BadToken, NoSigningKey, Principal, accepted_keys, as_jwks, key_id, mint, signing_key, verify
 from domain.decider import Actor
 from tests.api.callers import Api, Caller
 from topics.settings import Settings
@@ -66,6 +66,41 @@ def test_keys_of_the_settings_count_instead_of_the_stacks_own(tmp_path: Path) ->
     assert set(accepted_keys(settings)) == {key_id(old.public_key()), key_id(new.public_key())}
     assert verify(settings, accepted_keys(settings), mint(settings, ANN, "acme")).company_id == "acme"
     assert not (tmp_path / "token-key.pem").exists()
+
+
+def test_a_key_is_replaced_without_anybody_noticing(tmp_path: Path) -> None:
+    old, new = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    before, during, after, done = (
+        Settings(directory=tmp_path, token_private_key="".join(map(pem, keys)))
+        for keys in ((old,), (old, new), (new, old), (new,))
+    )
+    for signs, others in ((before, (during,)), (during, (before, after)), (after, (during, done))):
+        token = mint(signs, ANN, "acme")
+        for settings in (signs, *others):
+            assert verify(settings, accepted_keys(settings), token) == Principal(ANN, "acme")
+    with pytest.raises(BadToken, match="not known here"):
+        verify(done, accepted_keys(done), mint(before, ANN, "acme"))
+    assert [key["kid"] for key in as_jwks(accepted_keys(during))["keys"]] == [
+        key_id(old.public_key()),
+        key_id(new.public_key()),
+    ]
+
+
+def test_a_published_key_verifies_tokens_in_anybody_s_hands(own: Settings) -> None:
+    (published,) = as_jwks(accepted_keys(own))["keys"]
+    claims = jwt.decode(mint(own, ANN, "acme"), jwt.PyJWK(published), ["EdDSA"], audience="bitcorp-api")
+    assert claims["sub"] == "ann"
+
+
+def test_a_token_names_its_session(own: Settings) -> None:
+    token = mint(own, ANN, "acme", session="a" * 32)
+    assert verify(own, accepted_keys(own), token) == Principal(ANN, "acme", "a" * 32)
+
+
+def test_what_is_no_key_is_named(tmp_path: Path) -> None:
+    for text in ("nonsense", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"):
+        with pytest.raises(NoSigningKey, match="no key in PEM"):
+            accepted_keys(Settings(directory=tmp_path, token_private_key=text))
 
 
 def test_who_has_only_the_public_key_makes_no_tokens(tmp_path: Path) -> None:
@@ -151,7 +186,10 @@ def test_over_http_a_bad_token_is_answered_by_401_and_a_challenge(door: Api, nam
     assert token not in answer.text
 
 
-@pytest.mark.parametrize("claims", [{"sub": "a b"}, {"actor": "system"}, {"company": None}, {"company": "A/B"}])
+WRONG_CLAIMS = [{"sub": "a b"}, {"actor": "system"}, {"company": None}, {"company": "A/B"}, {"sid": "x"}]
+
+
+@pytest.mark.parametrize("claims", WRONG_CLAIMS)
 def test_claims_that_name_nobody_open_nothing(own: Settings, claims: dict[str, Any]) -> None:
     key, now = signing_key(own), datetime.now(UTC)
     plain = {"iss": "bitcorp", "aud": "bitcorp-api", "sub": "ann", "actor": "user", "company": "acme"} | claims
