@@ -30,6 +30,7 @@ from mode.threads import ServiceThread
 from agents.decide import LaneApp, LaneTable
 from agents.transport import Consumer as OurConsumer
 from agents.transport import ConsumerThread, Lease
+from domain import BUSINESS
 from tests.agents.orders import create_company, record_of
 from topics.catalogue import COMMANDS, STATE
 from topics.settings import Settings
@@ -196,7 +197,7 @@ def test_recovery_gives_the_table_its_records_and_tells_it_when_all_are_there() 
 
 
 def test_the_settings_that_correctness_asks_for() -> None:
-    app = LaneApp(Settings(kafka="127.0.0.1:1", session_seconds=5))
+    app = LaneApp(Settings(kafka="127.0.0.1:1", session_seconds=5), BUSINESS)
     assert app.conf.web_enabled is False, "tables would be readable by whoever asks"
     assert app.conf.broker_max_poll_interval >= 10**7, "an idle member would leave the group for good"
     assert app.conf.stream_publish_on_commit is False, "events of unfinished commands would escape"
@@ -356,4 +357,4 @@ async def test_faust_recovers_the_table_through_our_hooks_with_or_without_its_co
 
 def test_the_table_lives_in_memory_alone() -> None:
     """So nothing on disk can run ahead of its changelog."""
-    assert str(LaneApp(Settings(kafka="127.0.0.1:1")).conf.store) == "memory:"
+    assert str(LaneApp(Settings(kafka="127.0.0.1:1"), BUSINESS).conf.store) == "memory:"
