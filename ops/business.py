@@ -146,7 +146,7 @@ async def _books(company: Company) -> AsyncIterator[Step]:
     answers = Counter((await depreciation.send(company.settings, wanted, PATIENCE_SECONDS)).values())
     yield Step(f"depreciation posted up to {period}", _counted(answers), answers == {depreciation.POSTED: 36})
     books = await _until(
-        lambda: company.see("books"), lambda found: all(b.get("posted") == period for b in found["items"])
+        lambda: company.see("books"), lambda found: all(b["posted_through"] == period for b in found["items"])
     )
     values = {book["value"]["amount"] for book in books["items"]}
     yield Step("their value in the books", ", ".join(sorted(values)), values == {"108000.00"})

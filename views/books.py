@@ -2,12 +2,13 @@
 
 import operator
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import Field
-from sqlalchemy import Column, Date, Index, Numeric, Table, Text, and_, column, func, select
+from sqlalchemy import Column, Date, FromClause, Index, Numeric, Select, Table, Text, and_, column, func, select
 from sqlalchemy import table as named_table
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import RowMapping
@@ -18,8 +19,9 @@ from domain.equipment import DepreciationPosted, DepreciationRevised, Depreciati
 from domain.model import Id, Instant
 from domain.periods import label, last_day
 from domain.record import Recorded
+from views import past
 from views.items import Named, Price, Version, price
-from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
+from views.resource import Filter, ItemModel, LineOfText, Moments, Resource, Sort
 from views.tables import METADATA, SCHEMA, id_of, key, revision
 from views.view import Change, View
 from views.writing import deleting, given, replacing, updating
@@ -197,8 +199,31 @@ def account_of(row: RowMapping) -> Account:
 
 
 _machines = named_table("equipment", column("company_id"), column("equipment_id"), column("name"), schema=SCHEMA)
-_machine = and_(_machines.c.company_id == table.c.company_id, _machines.c.equipment_id == table.c.equipment_id)
-_rows = select(table, _machines.c.name.label("equipment_name")).outerjoin(_machines, _machine)
+
+
+def _named(books: FromClause) -> Select[Any]:
+    """Books with the names of their machines, as these are called now."""
+    own = books.c
+    machine = and_(_machines.c.company_id == own.company_id, _machines.c.equipment_id == own.equipment_id)
+    return select(books, _machines.c.name.label("equipment_name")).outerjoin(_machines, machine)
+
+
+def _at(moments: Moments) -> Resource[BookItem]:
+    """The books as they were: the same items, on rows of the past, machine by machine."""
+    then = past.books(moments).subquery("then")
+    filters = {name: BOOKS.filters[name] for name in ("equipment_id", "book", "method")}
+    return replace(
+        BOOKS,
+        group="history",
+        rows=_named(then),
+        company=then.c.company_id,
+        keys={name: replace(found, column=then.c[name]) for name, found in BOOKS.keys.items()},
+        filters={name: replace(found, column=then.c[name]) for name, found in filters.items()},
+        sorts={"equipment_id": replace(BOOKS.sorts["equipment_id"], expression=then.c.equipment_id)},
+        at=None,
+    )
+
+
 _keys = {
     "equipment_id": Filter(table.c.equipment_id, Id, "Id of the machine"),
     "book": Filter(table.c.book, Id, "The book"),
@@ -212,7 +237,7 @@ BOOKS = Resource(
     permission="equipment.read",
     summary="Values of the company's machines, book by book",
     item=BookItem,
-    rows=_rows,
+    rows=_named(table),
     company=table.c.company_id,
     keys=_keys,
     make=item,
@@ -228,6 +253,7 @@ BOOKS = Resource(
         "updated_at": Sort(table.c.updated_at, Instant, "by the time of the last change"),
     },
     default_sort="equipment_id",
+    at=_at,
 )
 
 

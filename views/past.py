@@ -6,7 +6,7 @@ time before it; nothing is ever forgotten. So one question has one answer: what 
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from pydantic_core import to_json
@@ -33,8 +33,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.expression import FromClause
 
+from domain.depreciation import BookName
 from domain.equipment import (
     BreakdownAbandoned,
+    DepreciationPosted,
+    DepreciationRevised,
+    DepreciationSet,
     EquipmentAssigned,
     EquipmentBrokeDown,
     EquipmentCreated,
@@ -52,6 +56,7 @@ from domain.equipment import (
     Status,
     equipment,
 )
+from domain.periods import first_day, last_day, number_of
 from domain.record import Recorded
 from views.history import table as history
 from views.resource import Moments
@@ -143,8 +148,7 @@ def said(
 @past.on
 def created(event: EquipmentCreated, fact: Recorded) -> Iterator[Change]:
     """A machine is what it is from its first day in service, whenever it was registered."""
-    first_day = datetime.combine(event.in_service_on, time.min, UTC)
-    since = min(first_day, event.effective_at or fact.recorded_at)
+    since = min(_beginning(event.in_service_on), event.effective_at or fact.recorded_at)
     papers = event.model_dump(mode="json", exclude={"equipment_id", "name", "category_id", "effective_at"})
     for what, value in (
         ("name", event.name),
@@ -155,10 +159,16 @@ def created(event: EquipmentCreated, fact: Recorded) -> Iterator[Change]:
     yield said(event.equipment_id, fact, "voided", None, since=FIRST, for_good=True)
 
 
+def _beginning(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)
+
+
 @past.on
-def voided(event: EquipmentVoided, fact: Recorded) -> Change:
-    """It should never have been there: as known from now on, it never was."""
-    return said(event.equipment_id, fact, "voided", value=True, since=FIRST, for_good=True)
+def voided(event: EquipmentVoided, fact: Recorded) -> Iterator[Change]:
+    """It should never have been there: as known from now on, it never was, and neither were its books."""
+    yield said(event.equipment_id, fact, "voided", value=True, since=FIRST, for_good=True)
+    for book in BookName:
+        yield said(event.equipment_id, fact, "book-value", None, about=book.value, since=FIRST, for_good=True)
 
 
 @past.on
@@ -230,9 +240,48 @@ def repaired(event: EquipmentRepaired | BreakdownAbandoned, fact: Recorded) -> C
 
 
 @past.on
-def retired(event: EquipmentRetired, fact: Recorded) -> Change:
+def retired(event: EquipmentRetired, fact: Recorded) -> Iterator[Change]:
     how = {"retired_on": event.retired_date, "retired_by": event.retired_by, "retirement_reason": event.reason}
-    return said(event.equipment_id, fact, "retired", how)
+    yield said(event.equipment_id, fact, "retired", how)
+    proceeds = event.proceeds.amount if event.proceeds else "0"
+    for closed in event.disposals:
+        left = {"on": event.retired_date, "value": closed.value, "proceeds": proceeds, "gain": closed.gain}
+        yield from _in_book(event.equipment_id, closed.book, fact, event.retired_date, "0", {"disposal": left})
+
+
+@past.on
+def depreciation_set(event: DepreciationSet, fact: Recorded) -> Iterator[Change]:
+    """The book begins, with its cost: whatever other terms said of it before, it never was."""
+    nothing_yet = {
+        "terms": event.terms.model_dump(mode="json", exclude_none=True),
+        "account": {"accumulated": "0", "posted": None},
+        "disposal": None,
+        "opened": event.terms.available_on,
+    }
+    yield from _in_book(event.equipment_id, event.book, fact, None, event.terms.cost.amount, nothing_yet)
+
+
+@past.on
+def depreciation_posted(event: DepreciationPosted, fact: Recorded) -> Iterator[Change]:
+    day, account = last_day(number_of(event.period)), {"accumulated": event.accumulated, "posted": event.period}
+    yield from _in_book(event.equipment_id, event.book, fact, day, event.value, {"account": account})
+
+
+@past.on
+def depreciation_revised(event: DepreciationRevised, fact: Recorded) -> Iterator[Change]:
+    day = first_day(number_of(event.period) - event.terms.step + 1)
+    terms = event.terms.model_dump(mode="json", exclude_none=True)
+    yield from _in_book(event.equipment_id, event.book, fact, day, event.value, {"terms": terms})
+
+
+def _in_book(
+    machine: str, book: BookName, fact: Recorded, day: date | None, value: str, more: dict[str, Any]
+) -> Iterator[Change]:
+    """From that day on, or from ever, the machine has the value in the book, and what else is said of it."""
+    since = FIRST if day is None else _beginning(day)
+    known = {"amount": value, "version": fact.version, "recorded_at": fact.recorded_at}
+    for what, content in ({"value": known} | more).items():
+        yield said(machine, fact, f"book-{what}", content, about=book.value, since=since, for_good=True)
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -322,3 +371,53 @@ def _status(own: FromClause, gone: ColumnElement[Any]) -> ColumnElement[str]:
         (own.c.next_due_on.is_not(None), Status.MAINTENANCE_SCHEDULED.value),
         else_=Status.ACTIVE.value,
     )
+
+
+def books(at: Moments) -> Select[Any]:
+    """What the books of all companies said of their machines, in columns named as those of the view of books."""
+    held = table.alias("held")
+    own = _of_book(held, at).lateral("own")
+    terms, account, gone = own.c.said["book-terms"], own.c.said["book-account"], own.c.said["book-disposal"]
+    return (
+        select(
+            held.c.company_id,
+            held.c.equipment_id,
+            held.c.about.label("book"),
+            terms.label("terms"),
+            terms["method"].astext.label("method"),
+            terms["cost"]["currency"].astext.label("currency"),
+            _amount(held.c.value["amount"]).label("value"),
+            _amount(account["accumulated"]).label("accumulated"),
+            account["posted"].astext.label("posted"),
+            cast(gone["on"].astext, Date).label("disposed_on"),
+            _amount(gone["value"]).label("disposal_value"),
+            *(_amount(gone[name]).label(name) for name in ("proceeds", "gain")),
+            cast(held.c.value["version"].astext, BigInteger).label("version"),
+            cast(held.c.value["recorded_at"].astext, DateTime(timezone=True)).label("updated_at"),
+        )
+        .select_from(held)
+        .join(own, true())
+        .where(
+            held.c.fact == "book-value",
+            held.c.value.is_not(None),
+            _hold(held, at),
+            cast(own.c.said["book-opened"].astext, Date) <= cast(func.timezone("UTC", at.valid_at), Date),
+        )
+    )
+
+
+def _of_book(held: FromClause, at: Moments) -> Select[Any]:
+    """One row: what is said of a machine in a book as an object."""
+    facts = table.alias("facts")
+    return select(func.jsonb_object_agg(facts.c.fact, facts.c.value).cast(JSONB).label("said")).where(
+        facts.c.company_id == held.c.company_id,
+        facts.c.equipment_id == held.c.equipment_id,
+        facts.c.about == held.c.about,
+        facts.c.fact.in_(("book-terms", "book-account", "book-disposal", "book-opened")),
+        facts.c.value.is_not(None),
+        _hold(facts, at),
+    )
+
+
+def _amount(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    return cast(value.astext, Numeric(24, 4))

@@ -1,6 +1,6 @@
 """Books of machines: values as posted, entries with the value that holds on a day, and what is to come."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -20,6 +20,8 @@ from views.books import table as books
 from views.categories import CATEGORIES
 from views.companies import COMPANIES
 from views.equipment import EQUIPMENT
+from views.reading import reading
+from views.resource import LATEST, Moments, in_time, one, page, parse
 
 DEARER = DepreciationRevised(
     equipment_id="ex-7",
@@ -179,3 +181,81 @@ async def test_policy_and_category_show_what_new_machines_are_depreciated_by(wor
     assert kind is not None
     assert shown.books == (policy,)
     assert (kind.life_months, kind.salvage_percent) == (180, "12.5")
+
+
+# -- the past --------------------------------------------------------------------------------------------------------
+
+
+async def then(world: World, as_of: datetime = LATEST, valid_at: datetime = LATEST) -> BookItem | None:
+    """The financial book as it was."""
+    assert BOOKS.at is not None
+    async with reading(world.readers, world.company) as reader:
+        return await one(reader, BOOKS.at(Moments(as_of, valid_at)), {"equipment_id": "ex-7", "book": "FINANCIAL"})
+
+
+@pytest.mark.parametrize("life", [*LIVES.values(), (*LIVES["revised"], SOLD)], ids=[*LIVES, "sold"])
+async def test_what_a_book_said_at_any_time_is_what_the_live_view_showed_then(
+    world: World, life: tuple[Event, ...]
+) -> None:
+    shown = []
+    for event in life:
+        (entry,) = await world.tell(event)
+        live = await world.see(BOOKS, equipment_id="ex-7", book="FINANCIAL")
+        shown.append((entry.content.recorded_at, told(live)))
+    for recorded_at, live_then in shown:
+        assert told(await then(world, recorded_at, recorded_at)) == live_then
+    assert told(await then(world)) == shown[-1][1]
+
+
+def told(book: BookItem | None) -> dict[str, Any] | None:
+    """All but the machine's name, which is the one that it has now."""
+    return book and book.model_dump(exclude={"equipment"})
+
+
+async def test_a_value_is_told_as_it_was_true_and_as_it_was_known(world: World) -> None:
+    entries = await world.tell(EXCAVATOR, depreciated(), *postings(3), DEARER, SOLD)
+    opened, first, second = (entry.content.recorded_at for entry in entries[1:4])
+
+    async def value(valid_at: datetime, as_of: datetime = LATEST) -> str | None:
+        found = await then(world, as_of, valid_at)
+        return None if found is None else found.value.amount
+
+    assert await value(datetime(2024, 2, 29, tzinfo=UTC)) is None
+    assert await value(datetime(2024, 3, 1, tzinfo=UTC)) == "120000.00"
+    assert await value(datetime(2024, 4, 30, tzinfo=UTC)) == "118200.00"
+    assert await value(datetime(2024, 4, 30, tzinfo=UTC), first) == "119100.00"
+    assert await value(datetime(2024, 4, 30, tzinfo=UTC), opened) == "120000.00"
+    assert await value(datetime(2024, 6, 1, tzinfo=UTC)) == "120000.00"
+    assert await value(datetime(2024, 6, 1, tzinfo=UTC), second) == "118200.00"
+    assert await value(datetime(2024, 8, 20, tzinfo=UTC)) == "0.00"
+
+
+async def test_terms_set_anew_begin_the_book_anew(world: World) -> None:
+    later = depreciated(available_on=date(2024, 5, 1))
+    before, _ = (entry.content.recorded_at for entry in await world.tell(depreciated(), later))
+    april = datetime(2024, 4, 1, tzinfo=UTC)
+    assert await then(world, before, april) is not None
+    assert await then(world, LATEST, april) is None
+
+
+async def test_books_of_a_machine_that_was_taken_back_are_not_those_of_its_successor(world: World) -> None:
+    entries = await world.tell(EXCAVATOR, depreciated(), VOIDED, EXCAVATOR)
+    assert await then(world) is None
+    assert await then(world, entries[1].content.recorded_at, entries[1].content.recorded_at) is not None
+
+
+async def test_lists_of_past_books_are_filtered_and_paged(world: World) -> None:
+    *_, last = await world.tell(EXCAVATOR, depreciated(), depreciated(TAX), *postings(1))
+    await world.tell(*postings(2)[1:])
+    moment = ("as_of", last.content.recorded_at.isoformat())
+
+    async def found(*more: tuple[str, str]) -> tuple[list[tuple[str, str]], str | None]:
+        resource, others = in_time(BOOKS, [moment, *more])
+        async with reading(world.readers, world.company) as reader:
+            shown = await page(reader, resource, parse(resource, others))
+        return [(book.book.value, book.value.amount) for book in shown.items], shown.next
+
+    first, following = await found(("limit", "1"))
+    assert first == [("FINANCIAL", "119100.00")]
+    assert (await found(("limit", "1"), ("cursor", following or "")))[0] == [("TAX", "120000.00")]
+    assert (await found(("book", "TAX"), ("total", "true")))[0] == [("TAX", "120000.00")]
