@@ -100,7 +100,7 @@ def _csv(path: Path, mapping: Mapping) -> Lines:
     with path.open("rb") as file:
         lines = _Decoded(iter(file), _encoding(mapping.encoding))
         rows = csv.reader(iter(lines), delimiter=mapping.delimiter, strict=True)
-        names = _columns(path, mapping, _header(path, rows))
+        names = _columns(path, mapping, _header(path, rows, lines))
         while True:
             began = lines.number + 1
             try:
@@ -126,11 +126,14 @@ def _encoding(name: str) -> str:
     raise Fault(f"Files in {name!r} are not read; write the file in UTF-8.")
 
 
-def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:
+def _header(path: Path, rows: Iterator[list[str]], lines: _Decoded) -> list[str]:
     try:
-        return next(rows, [])
+        found = next(rows, [])
     except csv.Error as fault:
         raise Fault(f"The first line of {path.name} names no columns: {fault}.") from fault
+    if bad := lines.noted():
+        raise Fault(f"The first line of {path.name} names no columns: {bad[0].reason}.")
+    return found
 
 
 def _broken(first: int, last: int, fault: csv.Error) -> str:
@@ -163,15 +166,16 @@ def _xlsx(path: Path, mapping: Mapping) -> Lines:
     try:
         book = load_workbook(path, read_only=True, data_only=True)
         rows = book.worksheets[0].iter_rows(values_only=True)
-        names = _columns(path, mapping, [str(cell) for cell in next(rows, ()) if cell is not None])
+        named = [(place, str(cell)) for place, cell in enumerate(next(rows, ())) if cell is not None]
+        names = _columns(path, mapping, [name for _, name in named])
     except (BadZipFile, InvalidFileException, ParseError, KeyError, IndexError, OSError, ValueError) as fault:
         raise Fault(f"{path.name} is no workbook that can be read: {fault}.") from fault
     number = 1
     try:
         for number, row in enumerate(rows, 2):
-            cells = [_cell(value, mapping) for value in row[: len(names)]]
+            cells = [_cell(row[place], mapping) if place < len(row) else "" for place, _ in named]
             if any(cells):
-                yield _record(number, names, [*cells, *[""] * (len(names) - len(cells))])
+                yield _record(number, names, cells)
     except (BadZipFile, ParseError, OSError, ValueError, EOFError) as fault:
         yield BadLine(number + 1, f"the sheet cannot be read from here on: {fault}")
     finally:

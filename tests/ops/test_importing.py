@@ -119,6 +119,25 @@ def test_the_first_sheet_of_a_workbook_is_read_as_it_looks(tmp_path: Path) -> No
     assert second.number == 4
 
 
+def test_a_column_without_a_name_moves_no_cell_of_a_workbook(tmp_path: Path) -> None:
+    book = Workbook()
+    sheet = book.worksheets[0]
+    names = HEADER.split(",")
+    sheet.append([names[0], None, *names[1:]])
+    sheet.append(["L-1", "a note", "HQ", "2020-01-31", "ACTIVE"])
+    book.save(tmp_path / "assets.xlsx")
+    (line,) = read(tmp_path / "assets.xlsx", MAPPING)
+    assert isinstance(line, Line)
+    assert json.loads(line.data) == dict(zip(names, ("L-1", "HQ", "2020-01-31", "ACTIVE"), strict=True))
+
+
+def test_a_first_line_in_another_encoding_is_said_to_be_that(tmp_path: Path) -> None:
+    header = f"{HEADER},Ger\xe4t".encode("latin-1")
+    (tmp_path / "assets.csv").write_bytes(header + b"\n1,HQ,2020-01-31,ACTIVE,pump\n")
+    with pytest.raises(Fault, match=r"first line.*not in utf-8"):
+        list(read(tmp_path / "assets.csv", MAPPING))
+
+
 def test_what_is_no_file_to_import_is_said(tmp_path: Path) -> None:
     (tmp_path / "assets.xlsx").write_bytes(b"PK no workbook")
     for name, said in (("assets.xlsx", "no workbook"), ("assets.pdf", "neither"), ("none.csv", "no file")):
