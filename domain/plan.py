@@ -28,6 +28,7 @@ from domain.recurrence import (
     next_due,
     next_fixed,
     occurrences,
+    parse,
 )
 from domain.user import user
 
@@ -40,6 +41,9 @@ plan_paused = Refusal("plan-paused", Kind.CONFLICT, "The plan is paused.")
 plan_ended = Refusal("plan-ended", Kind.CONFLICT, "The plan has ended.")
 plan_never_due = Refusal("plan-never-due", Kind.CONFLICT, "The schedule has no day from today on.")
 plan_starts_too_early = Refusal("plan-starts-too-early", Kind.CONFLICT, "The schedule starts more than ten years ago.")
+plan_never_ends = Refusal(
+    "plan-never-ends", Kind.CONFLICT, "Counted from completion a rule starts anew each time, so COUNT would never end it."
+)
 occurrence_not_due = Refusal("occurrence-not-due", Kind.CONFLICT, "The plan has no occurrence due on this day by now.")
 
 
@@ -329,6 +333,8 @@ def _check_terms(terms: PlanTerms, context: Context) -> None:
         raise technician_unknown()
     if terms.schedule is None:
         return
+    if terms.anchor is Anchor.COMPLETION and parse(terms.schedule.rule).count:
+        raise plan_never_ends("Say UNTIL instead of COUNT.")
     if terms.schedule.start < context.today - EARLIEST_START:
         raise plan_starts_too_early()
     if next_fixed(terms.schedule, context.today - DAY) is None:

@@ -359,6 +359,14 @@ def moment(day: date, at: str, time_zone: str) -> datetime:
     return local.astimezone(UTC)  # fold=0 means just that
 
 
+def moves_days(schedule: Schedule) -> bool:
+    """Whether there are months without the rule's day, for which it takes their last one."""
+    rule = parse(schedule.rule).told_by(schedule.start)
+    shortest = min(monthrange(1900, month)[1] for month in rule.months or range(1, 13))
+    latest = max(rule.month_days, default=0)
+    return rule.skip is Skip.BACKWARD and rule.frequency in MONTHS and latest > shortest
+
+
 # --- what is due next -----------------------------------------------------------------------------------------------
 
 

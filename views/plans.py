@@ -26,6 +26,7 @@ from domain.plan import (
     PlanTerms,
 )
 from domain.record import Recorded
+from domain.recurrence import moves_days
 from views.items import Named, Version
 from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
 from views.tables import METADATA, SCHEMA, id_of, key, moment, revision
@@ -160,6 +161,9 @@ class PlanItem(ItemModel):
     last_job_id: Annotated[str | None, Field(description="Its job on the machine")] = None
     last_missed_on: Annotated[date | None, Field(description="Day of the last occurrence without a job")] = None
     reason: Annotated[str | None, Field(description="Why it is paused or has ended")] = None
+    takes_last_day: Annotated[
+        bool, Field(description="A warning: some months lack its day, and it takes their last one", examples=[False])
+    ]
     created_at: Annotated[datetime, Field(description="When it was defined")]
     updated_at: Annotated[datetime, Field(description="When this version was recorded")]
     version: Version
@@ -182,10 +186,12 @@ SHOWN_AS_THEY_ARE = (
 
 
 def item(row: RowMapping) -> PlanItem:
+    terms = PlanTerms.model_validate(row["terms"], strict=False)
     return PlanItem(
         **{name: row[name] for name in SHOWN_AS_THEY_ARE},
         equipment=Named(id=row["equipment_id"], name=row["equipment_name"]),
-        terms=PlanTerms.model_validate(row["terms"], strict=False),
+        terms=terms,
+        takes_last_day=terms.schedule is not None and moves_days(terms.schedule),
     )
 
 

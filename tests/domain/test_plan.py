@@ -155,6 +155,16 @@ def test_a_schedule_starts_within_the_last_ten_years() -> None:
     SITE.when(define(schedule=old)).then_rejected("plan-starts-too-early")
 
 
+def test_counted_from_completion_a_rule_ends_by_its_day_and_not_by_a_count() -> None:
+    counted = Schedule(rule="FREQ=WEEKLY;COUNT=3", start=TODAY)
+    ending = Schedule(rule="FREQ=WEEKLY;UNTIL=20271231", start=TODAY)
+    SITE.when(define(schedule=counted, anchor=Anchor.COMPLETION)).then_rejected("plan-never-ends")
+    SITE.when(define(schedule=counted)).then(defined(schedule=counted))
+    SITE.when(define(schedule=ending, anchor=Anchor.COMPLETION)).then(
+        defined(schedule=ending, anchor=Anchor.COMPLETION)
+    )
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -18,6 +18,7 @@ from domain.recurrence import (
     MOST_COUNT,
     Schedule,
     moment,
+    moves_days,
     next_after_completion,
     next_by_meter,
     next_due,
@@ -135,6 +136,22 @@ def test_every_day_in_january_can_be_said_in_two_ways() -> None:
 def test_a_short_month_takes_its_last_day_unless_told_otherwise(rule: str, start: str, expected: str) -> None:
     wanted = compact(expected)
     assert days(rule, start, len(wanted)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("rule", "start", "moves"),
+    [
+        ("FREQ=MONTHLY", date(2026, 1, 31), True),
+        ("FREQ=MONTHLY", date(2026, 1, 28), False),
+        ("FREQ=MONTHLY;SKIP=OMIT;RSCALE=GREGORIAN", date(2026, 1, 31), False),
+        ("FREQ=MONTHLY;BYMONTHDAY=-1", date(2026, 1, 31), False),
+        ("FREQ=MONTHLY;BYMONTH=1,7;BYMONTHDAY=31", date(2026, 1, 31), False),
+        ("FREQ=YEARLY", date(2024, 2, 29), True),
+        ("FREQ=DAILY", date(2026, 1, 31), False),
+    ],
+)
+def test_a_rule_that_misses_some_months_is_known(rule: str, start: date, moves: bool) -> None:
+    assert moves_days(Schedule(rule=rule, start=start)) is moves
 
 
 def test_a_day_that_is_moved_back_counts() -> None:

@@ -1,6 +1,6 @@
 """Plans of recurring maintenance: each event gives its row, and the same event again leaves it as it is."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -15,6 +15,7 @@ from domain.plan import (
     PlanPaused,
     PlanResumed,
 )
+from domain.recurrence import Schedule
 from tests.domain.acme import EXCAVATOR, PLANNED, TODAY
 from tests.views.conftest import World
 from views.plans import PLANS, PlanItem
@@ -64,6 +65,14 @@ async def test_a_plan_shows_its_terms_its_machine_and_when_it_is_due(world: Worl
     assert (plan.name, plan.state, plan.terms) == ("Weekly check", "ACTIVE", PLANNED.terms)
     assert plan.equipment.model_dump() == {"id": "ex-7", "name": "Excavator 7"}
     assert (plan.next_due_on, plan.job_from, plan.last_due_on, plan.version) == (TODAY, TODAY, None, 1)
+
+
+async def test_a_plan_warns_of_months_that_lack_its_day(world: World) -> None:
+    await world.tell(EXCAVATOR, PLANNED)
+    assert not (await the_plan(world)).takes_last_day
+    monthly = Schedule(rule="FREQ=MONTHLY", start=date(2026, 1, 31))
+    await world.tell(CHANGED.model_copy(update={"terms": AHEAD.model_copy(update={"schedule": monthly})}))
+    assert (await the_plan(world)).takes_last_day
 
 
 async def test_a_changed_plan_has_its_new_terms(world: World) -> None:
