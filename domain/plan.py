@@ -42,7 +42,7 @@ plan_ended = Refusal("plan-ended", Kind.CONFLICT, "The plan has ended.")
 plan_never_due = Refusal("plan-never-due", Kind.CONFLICT, "The schedule has no day from today on.")
 plan_starts_too_early = Refusal("plan-starts-too-early", Kind.CONFLICT, "The schedule starts more than ten years ago.")
 plan_never_ends = Refusal(
-    "plan-never-ends", Kind.CONFLICT, "Counted from completion a rule starts anew each time, so COUNT would never end it."
+    "plan-never-ends", Kind.CONFLICT, "Counted from completion a rule starts anew; COUNT would never end it."
 )
 occurrence_not_due = Refusal("occurrence-not-due", Kind.CONFLICT, "The plan has no occurrence due on this day by now.")
 
