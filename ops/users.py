@@ -55,8 +55,8 @@ async def _check_there(settings: Settings, company: str, user: str) -> None:
 
 
 async def _issued(settings: Settings, company: str, user: str, operator: str) -> str:
-    from api.auth import invitation
     from api.credentials import ACTOR, TYPES
+    from api.own_password import invitation
     from domain.record import Status
     from topics.messages import CommandMessage
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -169,6 +171,19 @@ def test_a_refresh_token_used_twice_ends_the_session_for_everybody(person: Perso
     assert person.refresh(other["refresh_token"]).status_code == 200, "another session goes on"
 
 
+def test_of_many_who_show_the_same_refresh_token_at_once_one_at_most_gets_another(person: Person) -> None:
+    token = person.login().json()["refresh_token"]
+    answers = at_once(6, lambda: person.refresh(token))
+    assert sorted(answer.status_code for answer in answers) == [200, *[401] * 5]
+    (winner,) = (answer.json() for answer in answers if answer.status_code == 200)
+    assert said(person.refresh(winner["refresh_token"])) == (401, "session-over")
+
+
+def at_once(times: int, work: Callable[[], requests.Response]) -> list[requests.Response]:
+    with ThreadPoolExecutor(times) as pool:
+        return [found.result() for found in [pool.submit(work) for _ in range(times)]]
+
+
 def test_who_logs_out_refreshes_no_more(person: Person) -> None:
     token = person.login().json()["refresh_token"]
     for _ in range(2):
@@ -321,6 +336,12 @@ def test_a_code_opens_once(guarded: Guarded) -> None:
     code = code_after(guarded.totp, 1)
     guarded.person.signed_in(code=code)
     assert said(guarded.person.login(code=code)) == (401, "sign-in-refused")
+
+
+def test_of_many_who_show_the_same_code_at_once_one_comes_in(guarded: Guarded) -> None:
+    code = code_after(guarded.totp, 1)
+    answers = at_once(4, lambda: guarded.person.login(code=code))
+    assert sorted(answer.status_code for answer in answers) == [200, 401, 401, 401]
 
 
 def test_a_recovery_code_opens_once(guarded: Guarded) -> None:

@@ -2,7 +2,18 @@
 
 import pytest
 
-from topics.catalogue import BATCH_LIMIT, COMMANDS, DAY, EVENTS, IMPORTS, OUTCOMES, STATE, TOPICS, partition_of
+from topics.catalogue import (
+    BATCH_LIMIT,
+    COMMANDS,
+    DAY,
+    EVENTS,
+    IMPORTS,
+    OUTCOMES,
+    STATE,
+    TOPICS,
+    TOPICS_OF,
+    partition_of,
+)
 
 # org.apache.kafka.common.utils.UtilsTest, testMurmur2
 JAVA = {
@@ -29,6 +40,11 @@ def test_topics_are_named_under_their_prefix() -> None:
         "erp.dead-letters",
         "erp.imports",
         "erp.state-changelog",
+        "erp.credentials.commands",
+        "erp.credentials.events",
+        "erp.credentials.outcomes",
+        "erp.credentials.dead-letters",
+        "erp.credentials.state-changelog",
     ]
 
 
@@ -41,12 +57,13 @@ def test_the_journal_and_what_others_wrote_are_kept_for_ever_and_the_rest_for_it
 
 def test_the_broker_stamps_commands_and_state_because_rules_and_compaction_go_by_its_clock() -> None:
     stamped = [topic for topic in TOPICS if topic.config.get("message.timestamp.type") == "LogAppendTime"]
-    assert stamped == [COMMANDS, STATE]
+    assert stamped == [topic for of in TOPICS_OF.values() for topic in (of.commands, of.state)]
 
 
 def test_a_dead_letter_has_room_for_any_command_or_import_beside_its_reason() -> None:
-    assert COMMANDS.limit == IMPORTS.limit <= BATCH_LIMIT // 4
-    assert all(topic.limit == BATCH_LIMIT for topic in TOPICS if topic not in (COMMANDS, IMPORTS))
+    small = [*(topics.commands for topics in TOPICS_OF.values()), IMPORTS]
+    assert {topic.limit for topic in small} == {IMPORTS.limit} and IMPORTS.limit <= BATCH_LIMIT // 4
+    assert all(topic.limit == BATCH_LIMIT for topic in TOPICS if topic not in small)
 
 
 def test_every_topic_says_what_it_is() -> None:

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from domain import EVENTS
 from domain.category import CategoryDefined
 from tests.topics.samples import DEFINED, NAMED, NOW, event_record, with_header
 from topics.cloudevents import Record
-from topics.messages import read_event
+from topics.messages import EVENT_TYPES, read_event
 from topics.upcasters import UPCASTERS, upcast
 
 FIRST, SECOND, THIRD = (f"com.bitcorp.erp.category.category-defined.v{version}" for version in (1, 2, 3))
@@ -18,8 +17,8 @@ FIRST, SECOND, THIRD = (f"com.bitcorp.erp.category.category-defined.v{version}" 
 @pytest.fixture
 def history(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the event had changed twice: v1 called the name `title`, v2 had no id of its own but a `slug`."""
-    monkeypatch.setitem(EVENTS, THIRD, CategoryDefined)
-    monkeypatch.delitem(EVENTS, DEFINED)
+    monkeypatch.setitem(EVENT_TYPES, THIRD, CategoryDefined)
+    monkeypatch.delitem(EVENT_TYPES, DEFINED)
     monkeypatch.setitem(UPCASTERS, FIRST, lambda old: {"name": old["title"], "slug": old["slug"]})
     monkeypatch.setitem(
         UPCASTERS,
@@ -56,4 +55,4 @@ def test_every_old_shape_leads_to_an_event_of_today() -> None:
     for old in UPCASTERS:
         name, _, version = old.rpartition(".v")
         newer = [f"{name}.v{later}" for later in range(int(version) + 1, int(version) + 100)]
-        assert next(type_ for type_ in newer if type_ not in UPCASTERS) in EVENTS
+        assert next(type_ for type_ in newer if type_ not in UPCASTERS) in EVENT_TYPES
