@@ -9,9 +9,10 @@ from typing import NoReturn, TypeVar
 from aiohttp import web
 from pydantic import ValidationError
 
+from api.answers import answered
 from api.credentials import Credentials
 from api.door import Door
-from api.forms import Asked
+from api.forms import Asked, Told
 from api.passwords import Passwords
 from api.problems import fields_wrong, locked_out, not_found, not_permitted, of_outcome, password_wrong
 from api.second_factor import Vault
@@ -133,6 +134,10 @@ def check(outcome: Outcome) -> None:
     if outcome.status is not Status.ACCEPTED:
         item = OutcomeItem(**{name: getattr(outcome, name) for name in OutcomeItem.model_fields})
         raise of_outcome(item)(outcome.detail or "")
+
+
+def told(status: int, answer: Told) -> web.Response:
+    return answered(status, answer.model_dump(mode="json"), NOT_KEPT)
 
 
 def done() -> web.Response:

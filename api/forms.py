@@ -1,7 +1,8 @@
 """What requests about signing in hold and what they answer; routes and the OpenAPI document follow from the list."""
 
 from dataclasses import dataclass
-from typing import Annotated, Self
+from datetime import datetime
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -101,6 +102,42 @@ class Removal(Asked):
         return self
 
 
+class Told(BaseModel):
+    """What an answer holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Tokens(Told):
+    """An access token for `Authorization: Bearer`, its seconds, and what to get the next one with, once."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  (the sort of token)
+    expires_in: int
+    refresh_token: str
+
+
+class Invitation(Told):
+    """A token that sets the user's password, once and until then; it is shown this once."""
+
+    user_id: str
+    one_time_token: str
+    expires_at: datetime
+
+
+class Enrolment(Told):
+    """The key of the second factor, and the same as an address for authenticators; shown this once."""
+
+    secret: str
+    uri: str
+
+
+class RecoveryCodes(Told):
+    """Each of them counts once in place of a code; shown this once."""
+
+    recovery_codes: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Route:
     """One path below `/auth/`: what it is called, what it does, takes and answers; `open` needs no access token."""
@@ -110,28 +147,20 @@ class Route:
     summary: str
     body: type[Asked]
     status: int
-    answer: tuple[str, ...] = ()
+    answer: type[Told] | None = None
     open: bool = False
 
 
-TOKENS = ("access_token", "token_type", "expires_in", "refresh_token")
 ROUTES = (
-    Route("login", "login", "Sign in with a password, and a code where one is needed", Login, 200, TOKENS, open=True),
-    Route("refresh", "refresh", "Get new tokens for the refresh token given last", Refresh, 200, TOKENS, open=True),
+    Route("login", "login", "Sign in with a password, and a code where one is needed", Login, 200, Tokens, open=True),
+    Route("refresh", "refresh", "Get new tokens for the refresh token given last", Refresh, 200, Tokens, open=True),
     Route("logout", "logout", "End the session of a refresh token", Refresh, 204, open=True),
     Route("password", "change_password", "Change one's own password; other sessions end", NewPassword, 204),
     Route("password/forgot", "forgot", "Ask for a new password", Forgotten, 202, open=True),
     Route("password/reset", "reset", "Set the password by a one-time token", Reset, 204, open=True),
-    Route(
-        "invitations",
-        "invite",
-        "Make a one-time token for a user's password, as an admin",
-        OfUser,
-        201,
-        ("user_id", "one_time_token", "expires_at"),
-    ),
+    Route("invitations", "invite", "Make a one-time token for a user, as an admin", OfUser, 201, Invitation),
     Route("sessions/revoke", "revoke", "End all sessions of a user: oneself, or as an admin anybody", OfUser, 204),
-    Route("totp/enrol", "enrol", "Begin with a second factor", Confirmed, 200, ("secret", "uri")),
-    Route("totp/confirm", "confirm", "Let the second factor count", FirstCode, 200, ("recovery_codes",)),
+    Route("totp/enrol", "enrol", "Begin with a second factor", Confirmed, 200, Enrolment),
+    Route("totp/confirm", "confirm", "Let the second factor count", FirstCode, 200, RecoveryCodes),
     Route("totp/remove", "remove", "Let the password alone suffice again", Removal, 204),
 )

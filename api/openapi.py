@@ -64,6 +64,7 @@ def document() -> dict[str, Any]:
             *((rule.command, "validation") for rule in RULES.values()),
             (BulkBody, "validation"),
             *((route.body, "validation") for route in ROUTES),
+            *((route.answer, "serialization") for route in ROUTES if route.answer),
             *((resource.item, "serialization") for resource in RESOURCES),
         ]
     )
@@ -257,8 +258,7 @@ def diff_operation(resource: Resource[Any]) -> dict[str, Any]:
 
 
 def auth_operation(route: Route, schemas: Schemas) -> dict[str, Any]:
-    fields = {"type": "object", "required": list(route.answer), "properties": {name: {} for name in route.answer}}
-    content = {"content": {JSON: {"schema": fields}}} if route.answer else {}
+    content = {"content": {JSON: {"schema": schemas.refs[route.answer]}}} if route.answer else {}
     words = route.name.split("_")
     return {
         "operationId": words[0] + "".join(map(str.capitalize, words[1:])),

@@ -4,9 +4,8 @@ import secrets
 
 from aiohttp import web
 
-from api.answers import answered
-from api.desk import NOT_KEPT, Desk, check, done
-from api.forms import Confirmed, FirstCode, Removal
+from api.desk import Desk, check, done, told
+from api.forms import Confirmed, Enrolment, FirstCode, RecoveryCodes, Removal
 from api.problems import of_refusal
 from api.second_factor import link, new_key, recovery_codes, recovery_digest, step_of
 from domain.credential import ConfirmTotp, EnrolTotp, RemoveTotp, totp_unknown
@@ -29,7 +28,7 @@ class OwnFactor:
         outcome = await self.desk.credentials.decided(request, company_id, person.user_id, command)
         check(outcome)
         await self.desk.credentials.shown(outcome)  # so that the first code can be verified
-        return answered(200, {"secret": key, "uri": link(key, person.email)}, NOT_KEPT)
+        return told(200, Enrolment(secret=key, uri=link(key, person.email)))
 
     async def confirm(self, request: web.Request) -> web.Response:
         company_id, principal = self.desk.user(request)
@@ -49,7 +48,7 @@ class OwnFactor:
             recovery_digests=tuple(map(recovery_digest, codes)),
         )
         check(await self.desk.credentials.decided(request, company_id, user_id, command))
-        return answered(200, {"recovery_codes": codes}, NOT_KEPT)
+        return told(200, RecoveryCodes(recovery_codes=tuple(codes)))
 
     async def remove(self, request: web.Request) -> web.Response:
         company_id, principal = self.desk.user(request)

@@ -6,9 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from api.answers import answered
-from api.desk import NOT_KEPT, Desk, check, check_own, done, stranger
-from api.forms import Forgotten, NewPassword, OfUser, Reset
+from api.desk import NOT_KEPT, Desk, check, check_own, done, stranger, told
+from api.forms import Forgotten, Invitation, NewPassword, OfUser, Reset
 from api.passwords import faults
 from api.problems import fields_wrong, of_refusal
 from api.second_factor import digest
@@ -16,7 +15,7 @@ from domain.credential import ChangePassword, IssueOneTimeToken, SetPassword, cr
 from domain.user import user
 from views.credentials import Held
 
-INVITATION = timedelta(hours=72)
+LIFETIME = timedelta(hours=72)
 
 
 class OwnPassword:
@@ -74,15 +73,14 @@ class OwnPassword:
         outcome = await self.desk.credentials.decided(request, company_id, asked.user_id, command)
         check(outcome)
         await self.desk.credentials.shown(outcome)  # so that the name is known when the token is used
-        expires = (outcome.recorded_at + INVITATION).isoformat()
-        plain = {"user_id": asked.user_id, "one_time_token": token, "expires_at": expires}
-        return answered(201, plain, NOT_KEPT)
+        expires = outcome.recorded_at + LIFETIME
+        return told(201, Invitation(user_id=asked.user_id, one_time_token=token, expires_at=expires))
 
 
 def invitation(user_id: str, requested_by: str) -> tuple[str, IssueOneTimeToken]:
     """A one-time token, and the command that lets it count."""
     token = secrets.token_urlsafe(32)
-    seconds = int(INVITATION.total_seconds())
+    seconds = int(LIFETIME.total_seconds())
     command = IssueOneTimeToken(
         user_id=user_id, digest=digest(token), lifetime_seconds=seconds, requested_by=requested_by
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from domain.credential import one_time_token_refused, second_factor_needed
 from domain.decider import Kind, Refusal
 from domain.engine import failed, invalid, version_conflict
 from domain.rejections import STATUS
@@ -170,11 +171,19 @@ ADVICE_OF_KIND = {
 }
 
 
+#: Where the kind of a refusal does not say what to do.
+ADVICE = {
+    second_factor_needed.code: "Send the request again with `code`, or with `recovery_code`.",
+    one_time_token_refused.code: "Ask an admin of the company for another.",
+}
+
+
 def of_refusal(refusal: Refusal) -> ProblemType:
     """The problem that a refusal of the business becomes."""
     if refusal is failed:
         return ProblemType(refusal.code, 500, refusal.meaning, "Nothing was changed; send a new command later.")
-    return ProblemType(refusal.code, STATUS[refusal.kind], refusal.meaning, ADVICE_OF_KIND[refusal.kind])
+    advice = ADVICE.get(refusal.code, ADVICE_OF_KIND[refusal.kind])
+    return ProblemType(refusal.code, STATUS[refusal.kind], refusal.meaning, advice)
 
 
 version_conflicting = of_refusal(version_conflict)

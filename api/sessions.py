@@ -15,10 +15,9 @@ import structlog
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
-from api.answers import answered
 from api.credentials import away
-from api.desk import NOT_KEPT, Desk, check, done, seconds_locked, stranger
-from api.forms import TOKENS, Login, OfUser, Refresh
+from api.desk import Desk, check, done, seconds_locked, stranger, told
+from api.forms import Login, OfUser, Refresh, Tokens
 from api.problems import locked_out, of_refusal, session_over, sign_in_refused
 from api.second_factor import digest, recovery_digest, step_of
 from api.tokens import mint, signing_keys
@@ -155,8 +154,8 @@ class Sessions:
     def _tokens(self, token: RefreshToken) -> web.Response:
         lifetime = timedelta(minutes=self.settings.token_minutes)
         access = mint(self.settings, Actor("user", token.user_id), token.company_id, lifetime, token.family_id)
-        plain = (access, "Bearer", int(lifetime.total_seconds()), str(token))
-        return answered(200, dict(zip(TOKENS, plain, strict=True)), NOT_KEPT)
+        seconds = int(lifetime.total_seconds())
+        return told(200, Tokens(access_token=access, expires_in=seconds, refresh_token=str(token)))
 
     async def refresh(self, request: web.Request) -> web.Response:
         token = self._shown(await self.desk.body(request, Refresh))
