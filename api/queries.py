@@ -122,6 +122,7 @@ class Queries:
         principal = self.door.principal(request)
         self.door.accepts_json(request)
         company_id = self._command_company(principal, request)
+        headers.is_known(request.headers, "")  # a broken header is refused, also where there is no version yet
         found = await self.outcome(company_id, request.match_info["command_id"])
         if found is not None and found.actor == str(principal.actor):
             return item_answer(request, found)
