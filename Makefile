@@ -3,6 +3,8 @@
 PY = .venv/bin/python
 BITCORP = $(PY) -m ops.main
 READY = .venv/.ready
+# Tests on real servers wait most of the time: three processes, each with servers of its own, keep two cores busy.
+IN_PARALLEL = -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-fast test-slow lint format bench contracts lock clean
@@ -23,7 +25,7 @@ up: $(READY) ## Run the whole platform on this machine until Ctrl-C.
 	@$(BITCORP) up
 
 test: lint ## Run lint and the tests, on real Kafka and PostgreSQL.
-	@$(PY) -m pytest -m "not slow"
+	@$(PY) -m pytest $(IN_PARALLEL) -m "not slow"
 
 test-slow: $(READY) ## Run the slow tests: ten rounds of kill -9, thousands of seeds, the whole demo.
 	@$(PY) -m pytest -m slow
