@@ -17,6 +17,7 @@ from domain.model import (
     Email,
     Event,
     Id,
+    Money,
     Name,
     Reason,
     Role,
@@ -41,6 +42,8 @@ class CategoryInterval(Value):
 class MaintenancePolicy(Value):
     """What the company asks of maintenance: notice, open jobs per machine, who may schedule, service intervals.
 
+    An hour's labour, and an hour that a machine stands still, cost what the rates say; without a rate nobody knows.
+
     `types_for_managers` are planned by admins and managers alone; all other work by whoever may send the command. An
     interval goes before the category's own, and may be set before the category is defined.
     """
@@ -51,6 +54,8 @@ class MaintenancePolicy(Value):
         tuple[MaintenanceType, ...], Field(max_length=len(MaintenanceType)), AfterValidator(each_once)
     ] = ()
     intervals: Annotated[tuple[CategoryInterval, ...], Field(max_length=200)] = ()
+    labour_rate: Money | None = None
+    downtime_rate: Money | None = None
 
     @field_validator("intervals")
     @classmethod

@@ -33,7 +33,7 @@ from domain.depreciation import (
     share_of,
     units_left,
 )
-from domain.maintenance import MaintenanceType, Meter
+from domain.maintenance import MaintenanceType, Meter, Minutes
 from domain.masks import follows
 from domain.model import (
     EVERYBODY,
@@ -159,9 +159,6 @@ class Assignee(Value):
     id: Id
 
 
-Minutes = Annotated[int, Field(ge=0, le=527_040)]
-
-
 class EquipmentCreated(Event):
     equipment_id: Id
     name: Name
@@ -210,6 +207,8 @@ class EquipmentMoved(Event):
 
 
 class MaintenanceScheduled(Event):
+    """Work is to be done on a day; `interval_days` is the time to the next such service where it recurs."""
+
     equipment_id: Id
     job_id: Id
     maintenance_type: MaintenanceType
@@ -217,6 +216,8 @@ class MaintenanceScheduled(Event):
     technician_id: Id | None = None
     notes: Text | None = None
     plan_id: Id | None = None
+    expected_minutes: Minutes | None = None
+    interval_days: Annotated[int, Field(ge=1)] | None = None
 
     def inverse(self) -> Command:
         return CancelMaintenance(equipment_id=self.equipment_id, job_id=self.job_id, reason=UNDONE)
@@ -694,6 +695,7 @@ class ScheduleMaintenance(Command):
     scheduled_date: Day
     technician_id: Id | None = None
     notes: Text | None = None
+    expected_minutes: Minutes | None = None
 
 
 @equipment.decides(EVERYBODY)
@@ -848,6 +850,7 @@ def _next_service(
             job_id=job_id,
             maintenance_type=MaintenanceType.PREVENTIVE,
             scheduled_date=max(done_on + timedelta(days=interval), context.today),
+            interval_days=interval,
         )
 
 

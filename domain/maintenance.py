@@ -23,4 +23,6 @@ class Meter(StrEnum):
     UNITS = "UNITS"
 
 
+#: How long work takes or is expected to take, up to a year.
+Minutes = Annotated[int, Field(ge=0, le=527_040)]
 IntervalDays = Annotated[int, Field(ge=1, le=3660, description="Days from one service to the next", examples=[90])]

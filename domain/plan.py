@@ -17,7 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model
 from domain.company import company
 from domain.decider import Context, Decider, Kind, Refusal
 from domain.equipment import Equipment, MaintenanceScheduled, equipment, equipment_retired, technician_unknown
-from domain.maintenance import MaintenanceType, Meter
+from domain.maintenance import MaintenanceType, Meter, Minutes
 from domain.model import MANAGERS, UNDONE, Command, Day, Digits, Event, Id, Name, Reason, State, Text, Value
 from domain.recurrence import (
     Schedule,
@@ -115,6 +115,7 @@ class PlanTerms(Value):
     catch_up: CatchUp = CatchUp.LATEST
     technician_id: Id | None = None
     notes: Text | None = None
+    expected_minutes: Minutes | None = None
 
     @model_validator(mode="after")
     def _has_what_its_anchor_needs(self) -> Self:
@@ -478,12 +479,23 @@ def _as_due(
         technician_id=terms.technician_id,
         notes=terms.notes,
         plan_id=cmd.plan_id,
+        expected_minutes=terms.expected_minutes,
+        interval_days=_interval(terms, cmd.date),
         effective_at=context.now,
     )
     after = plan.but(settled=cmd.date, last_day=cmd.date, last_job=job_id)
     due = due_day(cmd.plan_id, after, equipment.evolve(machine, scheduled))
     yield OccurrenceDue(**vars(cmd), equipment_id=plan.equipment_id, job_id=job_id, next_due=due)
     yield scheduled
+
+
+def _interval(terms: PlanTerms, day: date) -> int | None:
+    """Days from an occurrence to the next by the calendar; None where the plan has none, or has no more."""
+    if terms.schedule is None:
+        return None
+    follows = next_fixed if terms.anchor is Anchor.FIXED else next_after_completion
+    after = follows(terms.schedule, day)
+    return None if after is None else (after - day).days
 
 
 class ReviewPlan(Command):

@@ -8,6 +8,7 @@ from views.book_entries import BOOK_ENTRIES, book_entries
 from views.books import BOOKS, SCHEDULES, books
 from views.categories import CATEGORIES, categories
 from views.companies import COMPANIES, companies
+from views.compliance import CATEGORY_COMPLIANCE, COMPLIANCE
 from views.credentials import credentials
 from views.dashboard import CATEGORY_COUNTS, DASHBOARD, PLACE_COUNTS
 from views.downtime import DOWNTIME, downtime
@@ -17,6 +18,7 @@ from views.machine_counts import machine_counts
 from views.maintenance import MAINTENANCE_JOBS, maintenance
 from views.meters import METER_READINGS, meters
 from views.outcomes import OUTCOMES, outcomes
+from views.ownership import OWNERSHIP
 from views.parts import PARTS, parts
 from views.past import past
 from views.plans import PLANS, plans
@@ -42,6 +44,9 @@ RESOURCES: tuple[Resource[Any], ...] = (
     PLACE_COUNTS,
     RELIABILITY,
     CATEGORY_RELIABILITY,
+    COMPLIANCE,
+    CATEGORY_COMPLIANCE,
+    OWNERSHIP,
     BOOKS,
     SCHEDULES,
     BOOK_ENTRIES,

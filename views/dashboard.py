@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from sqlalchemy.sql.expression import ColumnElement
 
 from domain.equipment import Status
 from domain.model import CompanyId, Id
+from domain.upkeep import technician_hours
 from domain.zones import day_in
 from views.categories import table as categories
 from views.companies import table as companies
@@ -50,6 +52,13 @@ class DashboardItem(Machines):
     ]
     jobs_due_today: Annotated[Count, Field(description="Unfinished jobs that are planned for today", examples=[1])]
     jobs_due_soon: Annotated[Count, Field(description="Unfinished jobs of the seven days after today", examples=[9])]
+    backlog_jobs: Annotated[Count, Field(description="Unfinished jobs, whenever they are planned", examples=[14])]
+    backlog_hours: Annotated[
+        Decimal, Field(description="Technician-hours that these are expected to take", examples=["31.50"])
+    ]
+    backlog_not_estimated: Annotated[
+        Count, Field(description="Those whose work nobody has estimated, so that their hours are missing", examples=[2])
+    ]
     breakdowns_open: Annotated[Count, Field(description="Breakdowns that are not repaired", examples=[2])]
     down_since: Annotated[datetime | None, Field(description="When the oldest of these began; null: there is none")] = (
         None
@@ -87,9 +96,13 @@ def _due(days: Iterable[tuple[str, int]], today: date) -> dict[str, int]:
 def dashboard_item(row: RowMapping) -> DashboardItem:
     today = day_in(row["time_zone"], row["now"])
     breakdowns, since = row["breakdowns"]
+    waiting, minutes, not_estimated = row["backlog"]
     return DashboardItem(
         company_id=row["company_id"],
         today=today,
+        backlog_jobs=waiting,
+        backlog_hours=technician_hours(minutes),
+        backlog_not_estimated=not_estimated,
         breakdowns_open=breakdowns,
         down_since=since and datetime.fromisoformat(since),
         **_by_status(row["by_status"]),
@@ -123,6 +136,20 @@ BREAKDOWNS = (
     .scalar_subquery()
 )
 
+BACKLOG = (
+    select(
+        func.jsonb_build_array(
+            func.count(),
+            func.coalesce(func.sum(jobs.c.expected_minutes), 0),
+            func.count().filter(jobs.c.expected_minutes.is_(None)),
+            type_=JSONB,
+        )
+    )
+    .where(jobs.c.company_id == companies.c.company_id, IS_UNFINISHED)
+    .correlate(companies)
+    .scalar_subquery()
+)
+
 DASHBOARD = Resource(
     name="dashboard",
     path="dashboard",
@@ -142,6 +169,7 @@ DASHBOARD = Resource(
             IS_UNFINISHED,
             jobs.c.scheduled_on <= LAST_DAY_ASKED,
         ).label("by_day"),
+        BACKLOG.label("backlog"),
         BREAKDOWNS.label("breakdowns"),
     ),
     company=companies.c.company_id,

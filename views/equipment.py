@@ -99,6 +99,8 @@ table = Table(
     Column("retired_on", Date),
     Column("retired_by", Text),
     Column("retirement_reason", Text),
+    Column("proceeds", Numeric(19, 4)),
+    Column("proceeds_currency", Text),
     Column("status", Text, Computed(STATUS, persisted=True), nullable=False),
     moment("created_at"),
     *revision(),
@@ -147,7 +149,7 @@ RENAMED = updating(table, "name")
 MOVED = updating(table, "place")
 BREAKDOWN = updating(table, "broken_down_since")
 ASSIGNED = updating(table, "assignee_kind", "assignee_id", "assigned_at", "expected_return_on")
-RETIRED = updating(table, "retired_on", "retired_by", "retirement_reason")
+RETIRED = updating(table, "retired_on", "retired_by", "retirement_reason", "proceeds", "proceeds_currency")
 JOBS_CHANGED = updating(
     table,
     next_due_on=select(func.min(jobs.c.scheduled_on)).where(_of_machine, IS_OPEN).scalar_subquery(),
@@ -234,6 +236,8 @@ def retired(event: EquipmentRetired, fact: Recorded) -> Change:
         retired_on=event.retired_date,
         retired_by=event.retired_by,
         retirement_reason=event.reason,
+        proceeds=amount_of(event.proceeds),
+        proceeds_currency=currency_of(event.proceeds),
     )
 
 

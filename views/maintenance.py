@@ -69,6 +69,8 @@ table = Table(
     Column("cost", Numeric(19, 4)),
     Column("cost_currency", Text),
     Column("completion_notes", Text),
+    Column("expected_minutes", Integer),
+    Column("interval_days", Integer),
     moment("cancelled_at", optional=True),
     Column("cancellation_reason", Text),
     *revision(),
@@ -121,6 +123,8 @@ def scheduled(event: MaintenanceScheduled, fact: Recorded) -> Change:
         scheduled_on=event.scheduled_date,
         technician_id=event.technician_id,
         notes=event.notes,
+        expected_minutes=event.expected_minutes,
+        interval_days=event.interval_days,
     )
 
 
@@ -187,6 +191,8 @@ class JobItem(ItemModel):
     scheduled_on: Annotated[date | None, Field(description="Planned day; null: recorded after the fact")] = None
     technician: Annotated[Named | None, Field(description="Who shall do it")] = None
     notes: Annotated[str | None, Field(description="What shall be done", examples=["Change oil and filters"])] = None
+    expected_minutes: Annotated[int | None, Field(description="Labour that is expected", examples=[120])] = None
+    interval_days: Annotated[int | None, Field(description="Days to the next such service", examples=[90])] = None
     started_at: Annotated[datetime | None, Field(description="When the work began")] = None
     performed_at: Annotated[datetime | None, Field(description="When the work was done")] = None
     completed_on: Annotated[date | None, Field(description="That day in the company's time zone")] = None
@@ -206,6 +212,8 @@ SHOWN_AS_THEY_ARE = (
     "state",
     "scheduled_on",
     "notes",
+    "expected_minutes",
+    "interval_days",
     "started_at",
     "performed_at",
     "completed_on",

@@ -105,11 +105,11 @@ class CategoryReliabilityItem(Figures):
 def machine_item(row: RowMapping) -> ReliabilityItem:
     category = Named(id=row["category_id"], name=row["category_name"])
     machine = Named(id=row["equipment_id"], name=row["name"])
-    return ReliabilityItem(equipment=machine, category=category, **_shown(_found(row["lived"], row)))
+    return ReliabilityItem(equipment=machine, category=category, **_shown(lived_through(row["lived"], row)))
 
 
 def category_item(row: RowMapping) -> CategoryReliabilityItem:
-    found = together(_found(lived, row) for lived in row["machines"])
+    found = together(lived_through(lived, row) for lived in row["machines"])
     category = Named(id=row["category_id"], name=row["name"])
     return CategoryReliabilityItem(category=category, machines=len(row["machines"]), **_shown(found))
 
@@ -126,7 +126,7 @@ def _shown(found: Reliability) -> dict[str, Any]:
     return {**seconds, **shares, "failures": found.failures, "repairs": found.repairs}
 
 
-def _found(lived: list[Any], row: RowMapping) -> Reliability:
+def lived_through(lived: list[Any], row: RowMapping) -> Reliability:
     """The figures of a machine from what `LIVED` tells of it, over the row's window."""
     first, last, breakdowns, services = lived
     stops = chain(map(_breakdown, breakdowns), map(_service, services))

@@ -76,6 +76,7 @@ TERMS = {
     "catch_up": "EACH",
     "technician_id": "tess",
     "notes": "with grease",
+    "expected_minutes": 90,
 }
 FOR_JOB = {"equipment_id": "ex-7", "job_id": "oil"}
 
@@ -105,6 +106,8 @@ FULL: dict[str, dict[str, Any]] = {
             "maximum_open_jobs": 5,
             "types_for_managers": ["CALIBRATION"],
             "intervals": [{"category_id": "excavators", "days": 90}],
+            "labour_rate": MONEY,
+            "downtime_rate": MONEY,
         },
     },
     "company.update-depreciation-policy": {
@@ -151,6 +154,7 @@ FULL: dict[str, dict[str, Any]] = {
         "scheduled_date": "2026-12-01",
         "technician_id": "tess",
         "notes": "left and right",
+        "expected_minutes": 90,
     },
     "equipment.reschedule-maintenance": {"equipment_id": "ex-7", "job_id": "oil", "scheduled_date": "2026-12-08"},
     "equipment.cancel-maintenance": {"equipment_id": "ex-7", "job_id": "oil", "reason": "not needed"},

@@ -24,7 +24,7 @@ from domain.maintenance import MaintenanceType
 from domain.masks import DEFAULT_MASK, follows
 from domain.model import Role, TaxId
 from domain.user import UserAddedToCompany
-from tests.domain.acme import ACME, ADA, EXCAVATOR, MAX, OPENED, OPERATOR, PREVENTIVE, TESS, every, policy
+from tests.domain.acme import ACME, ADA, EXCAVATOR, MAX, OPENED, OPERATOR, PREVENTIVE, TESS, every, policy, soles
 from tests.domain.scenario import NOW, given
 
 ADA_HERSELF = FirstAdmin(user_id="ada", name="Ada Quispe", email="ada@acme.example")
@@ -126,6 +126,12 @@ def test_an_admin_sets_the_maintenance_policy_and_a_repeat_adds_nothing() -> Non
     ).then_nothing()
 
 
+def test_the_policy_says_what_an_hour_of_labour_and_of_downtime_costs() -> None:
+    rates = {"labour_rate": soles("45.00"), "downtime_rate": soles("320.00")}
+    told = UpdateMaintenancePolicy(company_id="acme", policy=MaintenancePolicy(**rates))
+    given(ACME).when(told).then(policy(**rates)).when(told).then_nothing()
+
+
 @pytest.mark.parametrize("actor", [MAX, TESS, OPERATOR])
 def test_nobody_else_sets_the_maintenance_policy(actor: str) -> None:
     given(ACME).when(STRICTER, by=actor).then_rejected("forbidden")
@@ -146,6 +152,8 @@ def test_a_policy_may_name_a_category_that_is_not_defined_yet() -> None:
         ('{"maximum_open_jobs": 0}', "policy.maximum_open_jobs"),
         ('{"maximum_open_jobs": 101}', "policy.maximum_open_jobs"),
         ('{"types_for_managers": ["PREVENTIVE", "PREVENTIVE"]}', "policy.types_for_managers"),
+        ('{"labour_rate": {"amount": "-1", "currency": "PEN"}}', "policy.labour_rate.amount"),
+        ('{"downtime_rate": {"amount": "1.005", "currency": "PEN"}}', "policy.downtime_rate"),
         ('{"types_for_managers": ["OIL"]}', "policy.types_for_managers.0"),
         ('{"intervals": [{"category_id": "a", "days": 0}]}', "policy.intervals.0.days"),
         ('{"intervals": [{"category_id": "a", "days": 9}, {"category_id": "a", "days": 8}]}', "policy.intervals"),

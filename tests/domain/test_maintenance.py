@@ -14,6 +14,7 @@ from domain.equipment import (
     MaintenanceCancelled,
     MaintenanceCompleted,
     MaintenanceRescheduled,
+    MaintenanceScheduled,
     RecordMaintenance,
     RescheduleMaintenance,
     ScheduleMaintenance,
@@ -83,6 +84,13 @@ def test_whoever_works_in_the_company_books_a_machine_for_maintenance(actor: str
 @pytest.mark.parametrize("actor", [VIC, OPERATOR])
 def test_a_viewer_or_an_operator_books_nothing(actor: str) -> None:
     given(ACME, EXCAVATOR).when(schedule(), by=actor).then_rejected("forbidden")
+
+
+def test_a_job_says_how_much_labour_is_expected() -> None:
+    given(ACME, EXCAVATOR).when(schedule(expected_minutes=0)).then(scheduled(expected_minutes=0))
+    given(ACME, EXCAVATOR).when(schedule(expected_minutes=90)).then(scheduled(expected_minutes=90)).when(
+        schedule(expected_minutes=120)
+    ).then_nothing()
 
 
 def test_booked_twice_is_one_job() -> None:
@@ -261,24 +269,28 @@ def test_a_completion_repeated_after_the_machine_was_retired_adds_nothing() -> N
 NEXT = following_job("acme", "ex-7", "oil")
 
 
+def following(interval_days: int, day: date | None = None, job_id: str = NEXT) -> MaintenanceScheduled:
+    """The service that follows by an interval, so many days from today unless told otherwise."""
+    planned = day or TODAY + interval_days * DAY
+    return scheduled(job_id, scheduled_date=planned, interval_days=interval_days)
+
+
 def test_the_policy_s_interval_books_the_next_service_when_one_is_done() -> None:
     story = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled())
-    after = story.when(complete()).then(completed(), scheduled(NEXT, scheduled_date=TODAY + 90 * DAY))
+    after = story.when(complete()).then(completed(), following(90))
     after.when(complete()).then_nothing()
     after.when(complete(NEXT), at=NOW + 90 * DAY).then(
         completed(NEXT, NOW + 90 * DAY),
-        scheduled(following_job("acme", "ex-7", NEXT), scheduled_date=TODAY + 180 * DAY),
+        following(90, TODAY + 180 * DAY, following_job("acme", "ex-7", NEXT)),
     )
 
 
 def test_the_interval_counts_from_the_day_of_the_work_but_never_into_the_past() -> None:
     done = NOW - 20 * DAY
     story = given(ACME, EXCAVATOR, policy(intervals=every(30)), scheduled())
-    story.when(complete(performed_at=done)).then(
-        completed(moment=done), scheduled(NEXT, scheduled_date=TODAY + 10 * DAY)
-    )
+    story.when(complete(performed_at=done)).then(completed(moment=done), following(30, TODAY + 10 * DAY))
     weekly = given(ACME, EXCAVATOR, policy(intervals=every(7)), scheduled())
-    weekly.when(complete(performed_at=done)).then(completed(moment=done), scheduled(NEXT, scheduled_date=TODAY))
+    weekly.when(complete(performed_at=done)).then(completed(moment=done), following(7, TODAY))
 
 
 def test_a_repair_is_followed_by_nothing_nor_is_a_category_without_interval() -> None:
@@ -291,19 +303,15 @@ def test_a_repair_is_followed_by_nothing_nor_is_a_category_without_interval() ->
 def test_the_category_s_own_interval_holds_where_the_policy_has_none() -> None:
     yearly = CategoryDefined(category_id="pumps", name="Pumps", maintenance_interval_days=365)
     pump = EXCAVATOR.model_copy(update={"category_id": "pumps"})
-    given(ACME, yearly, pump, scheduled()).when(complete()).then(
-        completed(), scheduled(NEXT, scheduled_date=TODAY + 365 * DAY)
-    )
+    given(ACME, yearly, pump, scheduled()).when(complete()).then(completed(), following(365))
     given(ACME, yearly, pump, policy(intervals=every(90, "pumps")), scheduled()).when(complete()).then(
-        completed(), scheduled(NEXT, scheduled_date=TODAY + 90 * DAY)
+        completed(), following(90)
     )
 
 
 def test_the_next_service_is_booked_even_where_the_policy_s_limits_were_drawn_tighter() -> None:
     tight = policy(intervals=every(1), maximum_open_jobs=1, minimum_notice_days=30)
-    given(ACME, EXCAVATOR, scheduled("oil"), scheduled("belts"), tight).when(complete()).then(
-        completed(), scheduled(NEXT, scheduled_date=TODAY + DAY)
-    )
+    given(ACME, EXCAVATOR, scheduled("oil"), scheduled("belts"), tight).when(complete()).then(completed(), following(1))
 
 
 def test_the_next_service_is_not_booked_over_a_job_that_has_its_id() -> None:
@@ -325,7 +333,7 @@ def test_work_of_the_past_is_recorded_without_having_been_booked_and_a_repeat_ad
 def test_a_record_books_nothing_and_ends_no_job() -> None:
     story = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled(), started())
     after = story.when(record(maintenance_type=PREVENTIVE)).then(completed("old", NOW - 400 * DAY))
-    after.when(complete()).then(completed(), scheduled(NEXT, scheduled_date=TODAY + 90 * DAY))
+    after.when(complete()).then(completed(), following(90))
 
 
 def test_recorded_work_was_done_in_service_and_not_in_the_future() -> None:

@@ -75,7 +75,7 @@ def record(day: date = TODAY) -> RecordOccurrence:
     return RecordOccurrence(plan_id="weekly", date=day)
 
 
-def due(day: date = TODAY, then: date | None = TODAY + 7 * DAY) -> list[Event]:
+def due(day: date = TODAY, then: date | None = TODAY + 7 * DAY, **more: Any) -> list[Event]:
     """The occurrence of the day, with its job."""
     job_id = occurrence_job("acme", "weekly", day)
     return [
@@ -87,6 +87,7 @@ def due(day: date = TODAY, then: date | None = TODAY + 7 * DAY) -> list[Event]:
             scheduled_date=day,
             technician_id="tess",
             plan_id="weekly",
+            **{"interval_days": 7} | more,
         ),
     ]
 
@@ -238,6 +239,10 @@ def test_a_day_that_has_not_passed_is_never_missed() -> None:
     SITE.and_then([defined(catch_up=CatchUp.NONE)]).when(record()).then(*due())
 
 
+def test_a_job_of_a_plan_takes_the_labour_that_the_plan_expects() -> None:
+    SITE.and_then([defined(expected_minutes=90)]).when(record()).then(*due(expected_minutes=90))
+
+
 def test_a_machine_with_too_many_open_jobs_gets_no_other() -> None:
     story = SITE.and_then([policy(maximum_open_jobs=1)]).and_then([scheduled()]).and_then([defined()])
     story.when(record()).then(missed(TODAY, TODAY + 7 * DAY, Missed.TOO_MANY_OPEN_JOBS))
@@ -251,7 +256,7 @@ MONTHLY = Schedule(rule="FREQ=MONTHLY", start=TODAY)
 def waiting() -> Story:
     """A plan counted from completion, whose first job is open."""
     plan = defined(anchor=Anchor.COMPLETION, schedule=MONTHLY)
-    return SITE.and_then([plan]).when(record()).then(*due(then=None))
+    return SITE.and_then([plan]).when(record()).then(*due(then=None, interval_days=30))
 
 
 def test_counted_from_completion_the_next_waits_for_the_work() -> None:
@@ -265,13 +270,13 @@ def test_counted_from_completion_the_next_follows_the_day_of_the_work() -> None:
     planned = NextOccurrencePlanned(plan_id="weekly", next_due=date(2027, 1, 2))
     story = story.when(ReviewPlan(plan_id="weekly"), by=PLANNER, at=NOW + 9 * DAY).then(planned)
     story.when(ReviewPlan(plan_id="weekly"), by=PLANNER, at=NOW + 9 * DAY).then_nothing()
-    story.when(record(date(2027, 1, 2)), at=NOW + 40 * DAY).then(*due(date(2027, 1, 2), None))
+    story.when(record(date(2027, 1, 2)), at=NOW + 40 * DAY).then(*due(date(2027, 1, 2), None, interval_days=31))
 
 
 def test_counted_from_completion_a_cancelled_job_counts_from_its_day() -> None:
     job_id = occurrence_job("acme", "weekly", TODAY)
     story = waiting().and_then([MaintenanceCancelled(equipment_id="ex-7", job_id=job_id, reason="rain")])
-    story.when(record(date(2026, 12, 23)), at=NOW + 30 * DAY).then(*due(date(2026, 12, 23), None))
+    story.when(record(date(2026, 12, 23)), at=NOW + 30 * DAY).then(*due(date(2026, 12, 23), None, interval_days=31))
 
 
 def test_a_job_of_a_plan_is_followed_by_its_plan_and_not_by_the_policy() -> None:
@@ -294,12 +299,12 @@ def test_by_meter_the_next_is_forecast_from_use() -> None:
     plan = PlanDefined(**vars(command), settled=TODAY - DAY, counted_from="0.0000", next_due=ahead)
     story = story.when(command).then(plan)
     story.when(record(ahead)).then_rejected("occurrence-not-due")
-    story = story.when(record(ahead), at=NOW + 5 * DAY).then(*due(ahead, None))
+    story = story.when(record(ahead), at=NOW + 5 * DAY).then(*due(ahead, None, interval_days=None))
     story = story.and_then([hours("1300", NOW + 6 * DAY)]).and_then([done(ahead, NOW + 6 * DAY)])
     story = story.and_then([hours("0", NOW + 7 * DAY, replaced=True)]).and_then([hours("249", NOW + 13 * DAY)])
     assert story.when(ReviewPlan(plan_id="weekly"), by=PLANNER, at=NOW + 13 * DAY).facts
     story.and_then([hours("250", NOW + 14 * DAY)]).when(record(TODAY + 14 * DAY), at=NOW + 14 * DAY).then(
-        *due(TODAY + 14 * DAY, None)
+        *due(TODAY + 14 * DAY, None, interval_days=None)
     )
 
 
@@ -374,7 +379,7 @@ def test_the_plan_of_a_retired_machine_ends_when_it_would_be_due() -> None:
 
 def test_a_rule_that_has_ended_makes_no_more_jobs() -> None:
     once = Schedule(rule="FREQ=DAILY;COUNT=1", start=TODAY)
-    story = SITE.and_then([defined(schedule=once)]).when(record()).then(*due(then=None))
+    story = SITE.and_then([defined(schedule=once)]).when(record()).then(*due(then=None, interval_days=None))
     story.when(record(TODAY + DAY), at=NOW + DAY).then_rejected("occurrence-not-due")
 
 

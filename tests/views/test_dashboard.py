@@ -62,6 +62,7 @@ async def test_a_company_without_machines_has_figures_of_zero(acme: World) -> No
     found = await dashboard(acme)
     assert (found.company_id, found.today, found.machines, found.retired) == (acme.company, TODAY, 0, 0)
     assert (found.jobs_overdue, found.jobs_due_today, found.jobs_due_soon) == (0, 0, 0)
+    assert (found.backlog_jobs, str(found.backlog_hours), found.backlog_not_estimated) == (0, "0.00", 0)
     assert (found.breakdowns_open, found.down_since) == (0, None)
 
 
@@ -142,6 +143,15 @@ async def test_a_job_that_is_begun_is_still_due_and_one_that_is_cancelled_is_not
     assert (await dashboard(acme)).jobs_due_today == 1
     await acme.tell(CANCELLED)
     assert (await dashboard(acme)).jobs_due_today == 0
+
+
+async def test_the_backlog_is_what_unfinished_jobs_are_expected_to_take(acme: World) -> None:
+    later = scheduled("belts", scheduled_date=TODAY + timedelta(days=400), expected_minutes=100)
+    await acme.tell(EXCAVATOR, scheduled(expected_minutes=90), later, scheduled("check"), started())
+    found = await dashboard(acme)
+    assert (found.backlog_jobs, str(found.backlog_hours), found.backlog_not_estimated) == (3, "3.17", 1)
+    await acme.tell(CANCELLED)
+    assert str((await dashboard(acme)).backlog_hours) == "1.67"
 
 
 async def test_open_breakdowns_are_counted_with_the_beginning_of_the_oldest(acme: World) -> None:

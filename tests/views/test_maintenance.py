@@ -24,6 +24,7 @@ DONE = MaintenanceCompleted(
     cost=Money(amount="120.5", currency="PEN"),
     notes="Filter was torn",
 )
+EXPECTED = {"expected_minutes": 120, "interval_days": 90}
 
 
 async def the_job(world: World) -> JobItem:
@@ -33,9 +34,10 @@ async def the_job(world: World) -> JobItem:
 
 
 async def test_a_scheduled_job_is_open_and_names_machine_and_technician(world: World) -> None:
-    await world.tell(*ACME[1:], EXCAVATOR, scheduled(technician_id="tess", notes="Change oil"))
+    await world.tell(*ACME[1:], EXCAVATOR, scheduled(technician_id="tess", notes="Change oil", **EXPECTED))
     job = await the_job(world)
     assert (job.state, job.scheduled_on, job.notes) == ("OPEN", date(2026, 12, 1), "Change oil")
+    assert (job.expected_minutes, job.interval_days) == (120, 90)
     assert job.equipment.model_dump() == {"id": "ex-7", "name": "Excavator 7"}
     assert job.technician is not None
     assert job.technician.model_dump() == {"id": "tess", "name": "Tess Flores"}
