@@ -67,6 +67,24 @@ def test_a_repeated_request_is_done_once(ann: Caller, machine: dict[str, Any]) -
     assert (first[0]["command_id"], first[0]["first"]) == (again[0]["command_id"], again[0]["first"])
 
 
+def test_a_thousand_commands_are_taken_at_once_and_each_is_done_once(ann: Caller, machine: dict[str, Any]) -> None:
+    renamed = [rename(machine["equipment_id"], f"No. {n}") for n in range(999)]
+    body = {"commands": [{"command": "equipment.create", "data": machine}, *renamed]}
+    key = {"Idempotency-Key": f'"{uuid4()}"'}
+
+    def decided() -> list[dict[str, Any]] | None:
+        answer = ann.post("bulk", body, WAIT | key)
+        assert answer.status_code in (200, 202), answer.text
+        return answer.json()["outcomes"] if answer.status_code == 200 else None
+
+    found = until(decided, "all have been decided")
+    assert {outcome["status"] for outcome in found} == {"accepted"}
+    assert [outcome["version"] for outcome in found] == list(range(1, 1001))
+    place = {"Consistency": f"{found[-1]['partition']}:{found[-1]['position']}"}
+    last = ann.get(f"equipment/{machine['equipment_id']}", place).json()
+    assert (last["name"], last["version"]) == ("No. 998", 1000)
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -243,6 +243,60 @@ def test_a_machine_can_be_asked_for_as_it_was_known_and_as_it_was_true(ann: Call
     }
 
 
+@pytest.fixture
+def book(ann: Caller, machine: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """A machine in its financial book with two periods posted: the path of the book, and the position of all that."""
+    assert ann.do("equipment", machine).status_code == 201
+    place = f"equipment/{machine['equipment_id']}"
+    sol = {"currency": "PEN"}
+    terms = {
+        "book": "FINANCIAL",
+        "plan": {"method": "STRAIGHT_LINE", "life_months": 120},
+        "cost": {"amount": "120000.00"} | sol,
+        "salvage": {"amount": "12000.00"} | sol,
+        "available_on": "2024-03-01",
+    }
+    last = ann.do(f"{place}/set-depreciation", terms)
+    for period in ("2024-03", "2024-04"):
+        assert last.status_code == 200, last.text
+        last = ann.do(f"{place}/post-depreciation", {"book": "FINANCIAL", "period": period})
+    return f"{place}/books/FINANCIAL", {"Consistency": last.headers["Consistency"]}
+
+
+@pytest.mark.parametrize(
+    ("day", "value"),
+    [
+        ("2024-03-01T05:00Z", "120000.00"),
+        ("2024-03-31T05:00Z", "119100.00"),
+        ("2024-04-30T05:00Z", "118200.00"),
+        ("2026-01-01T00:00Z", "118200.00"),
+    ],
+)
+def test_a_book_can_be_asked_for_its_value_on_any_day(
+    ann: Caller, book: tuple[str, dict[str, str]], day: str, value: str
+) -> None:
+    place, position = book
+    known = ann.get(place, position).json()["updated_at"]
+    assert ann.get(place, position, as_of=known, valid_at=day).json()["value"]["amount"] == value
+    assert ann.get(place, position, valid_at=day).json()["value"]["amount"] == value
+
+
+def test_a_book_can_be_asked_for_as_it_was_known(
+    ann: Caller, book: tuple[str, dict[str, str]], machine: dict[str, Any]
+) -> None:
+    place, position = book
+    known = ann.get(place, position).json()
+    posted = ann.do(place.replace("books/FINANCIAL", "post-depreciation"), {"book": "FINANCIAL", "period": "2024-05"})
+    position = {"Consistency": posted.headers["Consistency"]}
+    assert ann.get(place, position).json()["value"]["amount"] == "117300.00"
+    assert ann.get(place, position, as_of=known["updated_at"]).json() == known
+    assert ann.get(place, position, as_of=known["updated_at"], valid_at="2024-05-31T05:00Z").json() == known
+    listed = ann.get("books", position, as_of=known["updated_at"], equipment_id=machine["equipment_id"]).json()
+    assert listed["items"] == [known]
+    problem(ann.get(place, position, as_of="2024-01-01T00:00Z"), 404, "not-found")
+    problem(ann.get(place, position, valid_at="2024-02-01T00:00Z"), 404, "not-found")
+
+
 def test_a_difference_from_before_there_was_anything_is_all_of_it(ann: Caller, machine: dict[str, Any]) -> None:
     made = ann.do("equipment", machine)
     position, place = {"Consistency": made.headers["Consistency"]}, made.headers["Location"]
@@ -260,6 +314,10 @@ def test_a_difference_from_before_there_was_anything_is_all_of_it(ann: Caller, m
         ("equipment", {"as_of": "2026-03-31T00:00Z", "q": "x"}, "q"),
         ("users", {"as_of": "2026-03-31T00:00Z"}, "as_of"),
         ("equipment/EX-7", {"valid_at": "2026-03-31"}, "valid_at"),
+        ("books", {"as_of": "yesterday"}, "as_of"),
+        ("books", {"as_of": "2026-03-31T00:00Z", "sort": "value"}, "sort"),
+        ("equipment/EX-7/books/TAX", {"valid_at": "2026-03-31"}, "valid_at"),
+        ("book-entries", {"as_of": "2026-03-31T00:00Z"}, "as_of"),
         ("equipment/EX-7", {"colour": "red"}, "colour"),
         ("equipment/EX-7/diff", {}, "from"),
         ("equipment/EX-7/diff", {"from": "2026-03-31T00:00Z", "to": "x"}, "to"),
