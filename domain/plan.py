@@ -41,6 +41,9 @@ plan_paused = Refusal("plan-paused", Kind.CONFLICT, "The plan is paused.")
 plan_ended = Refusal("plan-ended", Kind.CONFLICT, "The plan has ended.")
 plan_never_due = Refusal("plan-never-due", Kind.CONFLICT, "The schedule has no day from today on.")
 plan_starts_too_early = Refusal("plan-starts-too-early", Kind.CONFLICT, "The schedule starts more than ten years ago.")
+plan_ends_before_start = Refusal(
+    "plan-ends-before-start", Kind.INVALID, "The schedule ends before the day that it starts with."
+)
 plan_never_ends = Refusal(
     "plan-never-ends", Kind.CONFLICT, "Counted from completion a rule starts anew; COUNT would never end it."
 )
@@ -334,8 +337,11 @@ def _check_terms(terms: PlanTerms, context: Context) -> None:
         raise technician_unknown()
     if terms.schedule is None:
         return
-    if terms.anchor is Anchor.COMPLETION and parse(terms.schedule.rule).count:
+    rule = parse(terms.schedule.rule)
+    if terms.anchor is Anchor.COMPLETION and rule.count:
         raise plan_never_ends("Say UNTIL instead of COUNT.")
+    if rule.until and rule.until < terms.schedule.start:
+        raise plan_ends_before_start()
     if terms.schedule.start < context.today - EARLIEST_START:
         raise plan_starts_too_early()
     if next_fixed(terms.schedule, context.today - DAY) is None:

@@ -91,6 +91,12 @@ def test_written_down_value_with_a_rate_of_three_places_is_excel_s_db() -> None:
     ]
 
 
+@pytest.mark.parametrize(("months", "first"), [(24, "10000.00"), (36, "6666.67"), (60, "4000.00"), (120, "2000.00")])
+def test_the_yearly_rate_of_double_declining_is_erpnext_s(months: int, first: str) -> None:
+    yearly = terms(Method.DECLINING, "10000", months=months, frequency=Frequency.YEARLY)
+    assert amounts(schedule(yearly))[0] == first  # 200 % / (months / 12)
+
+
 def test_sum_of_years_digits_is_excel_s_syd() -> None:
     ten = course(Method.SUM_OF_YEARS_DIGITS, 30000, 7500, 10, weights=tuple(range(10, 0, -1)))
     found = cents(charges(ten, range(1, 11)))

@@ -151,6 +151,19 @@ def test_a_schedule_has_a_day_to_come() -> None:
     SITE.when(define(schedule=never)).then_rejected("plan-never-due")
 
 
+@pytest.mark.parametrize("anchor", [Anchor.FIXED, Anchor.COMPLETION])
+def test_a_schedule_ends_on_the_day_that_it_starts_with_or_later(anchor: Anchor) -> None:
+    def until(day: date) -> dict[str, Any]:
+        rule = f"FREQ=DAILY;UNTIL={day:%Y%m%d}"
+        return {"anchor": anchor, "schedule": Schedule(rule=rule, start=TODAY, extra_days=(TODAY + 9 * DAY,))}
+
+    SITE.when(define(**until(TODAY - DAY))).then_rejected("plan-ends-before-start")
+    SITE.and_then([defined()]).when(ChangePlan(plan_id="weekly", terms=terms(**until(TODAY - DAY)))).then_rejected(
+        "plan-ends-before-start"
+    )
+    SITE.when(define(**until(TODAY))).then(defined(**until(TODAY)))
+
+
 def test_a_schedule_starts_within_the_last_ten_years() -> None:
     old = Schedule(rule="FREQ=DAILY;COUNT=1000", start=TODAY - 3661 * DAY)
     SITE.when(define(schedule=old)).then_rejected("plan-starts-too-early")
