@@ -24,7 +24,7 @@ from topics.metrics import API_WAITERS
 from views import GROUPS, RESOURCES
 from views.outcomes import OUTCOMES, OutcomeItem
 from views.reading import Reader
-from views.resource import BadQuery, Fault, ItemModel, Page, Query, Resource, in_time, one, page, parse
+from views.resource import BadQuery, Fault, ItemModel, Page, Query, Resource, in_time, moment_of, one, page, parse
 
 PENDING_SECONDS = 1
 #: How long a command may be under way before its address is unknown.
@@ -202,6 +202,8 @@ def between(resource: Resource[Any], request: web.Request) -> tuple[Resource[Any
     if "from" not in request.query:
         faults.append(Fault("from", "missing", "name the earlier moment"))
     earlier, later = (_at(resource, name, request.query.getall(name, []), faults) for name in ("from", "to"))
+    if not faults and "to" in request.query and moment_of(request.query["to"]) < moment_of(request.query["from"]):
+        faults.append(Fault("to", "invalid", "must not be earlier than `from`"))
     if faults:
         raise parameters_problem(faults)
     return earlier, later

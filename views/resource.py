@@ -239,6 +239,11 @@ Moment = Annotated[Instant, BeforeValidator(lambda text: re.sub(r"(T\d{2}:\d{2})
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 
+def moment_of(text: str) -> datetime:
+    """The time that a parameter names. Raises ValueError."""
+    return TypeAdapter[datetime](Moment).validate_python(text)
+
+
 def in_time(resource: Resource[Item], given: Iterable[tuple[str, str]]) -> tuple[Resource[Item], list[tuple[str, str]]]:
     """The resource as it was at the moments that `as_of` and `valid_at` name, and the parameters besides.
 
@@ -253,7 +258,7 @@ def in_time(resource: Resource[Item], given: Iterable[tuple[str, str]]) -> tuple
     if not asked or resource.at is None:
         return resource, others
     faults: list[Fault] = []
-    as_of, valid_at = (_taken(asked, name, None, faults, TypeAdapter(Moment).validate_python) for name in TIMES)
+    as_of, valid_at = (_taken(asked, name, None, faults, moment_of) for name in TIMES)
     if faults:
         raise BadQuery(tuple(faults))
     return resource.at(Moments(as_of or LATEST, valid_at or as_of or LATEST)), others
@@ -331,13 +336,21 @@ def _chosen(
     filters: Mapping[str, Filter], given: Mapping[str, str], faults: list[Fault]
 ) -> list[tuple[str, str, ColumnElement[bool]]]:
     """Each filter that is given, with its text and its condition."""
-    found = []
-    for name in filters.keys() & given.keys():
-        wanted, before = filters[name], len(faults)
-        value = _taken(dict(given), name, None, faults, TypeAdapter(wanted.type).validate_strings)
+    values: dict[str, Any] = {}
+    for name in sorted(filters.keys() & given.keys()):
+        before = len(faults)
+        value = _taken(dict(given), name, None, faults, TypeAdapter(filters[name].type).validate_strings)
         if len(faults) == before:
-            found.append((name, given[name], wanted.compare(wanted.column, value)))
-    return sorted(found, key=lambda chosen: chosen[0])
+            values[name] = value
+    _check_order(values, faults)
+    return [(name, given[name], filters[name].compare(filters[name].column, value)) for name, value in values.items()]
+
+
+def _check_order(values: Mapping[str, Any], faults: list[Fault]) -> None:
+    """A time that ends before it begins is a mistake, and no list of nothing."""
+    begin = "from" if "from" in values else "since"
+    if begin in values and "until" in values and values["until"] < values[begin]:
+        faults.append(Fault("until", "invalid", f"must not be earlier than `{begin}`"))
 
 
 def _known_sort(resource: Resource[Any], value: str) -> str:

@@ -320,6 +320,7 @@ def test_a_difference_from_before_there_was_anything_is_all_of_it(ann: Caller, m
         ("book-entries", {"as_of": "2026-03-31T00:00Z"}, "as_of"),
         ("equipment/EX-7", {"colour": "red"}, "colour"),
         ("equipment/EX-7/diff", {}, "from"),
+        ("equipment/EX-7/diff", {"from": "2026-03-31T00:00Z", "to": "2026-03-30T00:00Z"}, "to"),
         ("equipment/EX-7/diff", {"from": "2026-03-31T00:00Z", "to": "x"}, "to"),
         ("equipment/EX-7/diff", {"from": "2026-03-31T00:00Z", "since": "x"}, "since"),
     ],

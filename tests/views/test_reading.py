@@ -12,9 +12,14 @@ from domain.equipment import EquipmentAssigned, EquipmentCreated
 from tests.domain.acme import ACME, EXCAVATOR, LENT, scheduled
 from tests.views.conftest import World
 from views import cursor
+from views.book_entries import BOOK_ENTRIES
+from views.downtime import DOWNTIME
 from views.equipment import EQUIPMENT, MOST_LISTED
+from views.history import EQUIPMENT_HISTORY
+from views.maintenance import MAINTENANCE_JOBS
 from views.reading import reading
-from views.resource import COUNTED_UP_TO, BadQuery, _listing, parse
+from views.resource import COUNTED_UP_TO, BadQuery, Resource, _listing, parse
+from views.stock_movements import STOCK_MOVEMENTS
 from views.users import USERS
 
 NAMES = ("Bagger", "Crane", "Dozer", "Bagger", "Crane", "Ábaco", "dozer", "Bagger 100%")
@@ -140,6 +145,24 @@ def test_a_wrong_parameter_is_named(query: list[tuple[str, str]], parameter: str
     with pytest.raises(BadQuery) as refused:
         parse(EQUIPMENT, query)
     assert [(fault.parameter, fault.code) for fault in refused.value.faults] == [(parameter, code)]
+
+
+@pytest.mark.parametrize(
+    ("resource", "begin", "earlier", "later"),
+    [
+        (MAINTENANCE_JOBS, "from", "2026-05-31", "2026-06-01"),
+        (BOOK_ENTRIES, "from", "2026-05-31", "2026-06-01"),
+        (DOWNTIME, "since", "2026-06-01T00:00:00+02:00", "2026-06-01T00:00:00Z"),
+        (STOCK_MOVEMENTS, "since", "2026-06-01T00:00:00+02:00", "2026-06-01T00:00:00Z"),
+        (EQUIPMENT_HISTORY, "since", "2026-06-01T00:00:00+02:00", "2026-06-01T00:00:00Z"),
+    ],
+    ids=lambda told: getattr(told, "name", str(told)),
+)
+def test_a_time_does_not_end_before_it_begins(resource: Resource[Any], begin: str, earlier: str, later: str) -> None:
+    path = {"equipment_id": "ex-7"}
+    with pytest.raises(BadQuery, match=f"until: must not be earlier than `{begin}`"):
+        parse(resource, [(begin, later), ("until", earlier)], path)
+    assert parse(resource, [(begin, later), ("until", later)], path).conditions
 
 
 def test_all_wrong_parameters_are_named_at_once() -> None:
