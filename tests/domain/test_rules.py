@@ -5,6 +5,7 @@ import json
 import pytest
 
 from domain import RULES
+from domain.company import CompanySuspended
 from domain.model import Role
 from domain.user import UserAddedToCompany
 from tests.domain.acme import OPERATOR
@@ -45,6 +46,15 @@ def test_a_command_is_for_the_roles_that_its_rule_names_and_for_no_other(permiss
 def test_an_operator_sends_no_command_of_a_company_s_people(permission: str) -> None:
     command = rule(permission).command.model_validate_json(sample(permission))
     story_for(permission)[0].when(command, by=OPERATOR).then_rejected("forbidden")
+
+
+@pytest.mark.parametrize("permission", OF_COMPANIES)
+def test_a_suspended_company_takes_its_reactivation_and_nothing_else(permission: str) -> None:
+    story, actor = story_for(permission)
+    command = rule(permission).command.model_validate_json(sample(permission))
+    answer = story.and_then([CompanySuspended(company_id="acme", reason="unpaid")]).when(command, by=actor)
+    allowed = {"company.reactivate": None, "company.create": "company-exists"}
+    assert answer.code == allowed.get(permission, "company-suspended")
 
 
 @pytest.mark.parametrize("permission", OF_COMPANIES)
