@@ -5,21 +5,27 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pyotp
 import pytest
 import requests
+from aiohttp.test_utils import TestClient, TestServer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from api.app import make_app
 from api.passwords import COMMON, faults
 from ops.records import read_all
 from ops.verify import audit
 from tests.api.callers import Api, Caller, until
+from tests.api.test_tokens import public_pem
 from tests.ops.shell import Shell
 from topics.catalogue import TOPICS, TOPICS_OF
 from topics.cloudevents import Record
 from topics.publisher import Publisher
+from topics.settings import Settings
 
 #: What no topic and no log may hold; filled as tests use it.
 SECRETS: set[str] = set()
@@ -450,6 +456,18 @@ def test_a_body_that_is_no_sign_in_is_told_what_is_wrong(door: Api, body: dict[s
     answer = door.nobody().post("auth/login", body)
     assert said(answer) == (422, "invalid")
     assert "DROP" not in answer.text
+
+
+async def test_an_api_that_cannot_sign_tokens_says_so(tmp_path: Path) -> None:
+    public = public_pem(Ed25519PrivateKey.generate())
+    app = make_app(Settings(kafka="127.0.0.1:1", directory=tmp_path, token_public_keys=public))
+    app.cleanup_ctx.clear()
+    login = {"company_id": "acme", "email": "ann@example.com", "password": "correct horse battery"}
+    async with TestClient(TestServer(app)) as client:
+        answer = await client.post("/api/v1/auth/login", json=login)
+        assert (answer.status, (await answer.json())["code"]) == (503, "sign-in-away")
+        keys = (await (await client.get("/.well-known/jwks.json")).json())["keys"]
+        assert len(keys) == 1, "it verifies what others have signed"
 
 
 def test_what_concerns_oneself_needs_a_token(door: Api) -> None:
