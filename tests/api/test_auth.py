@@ -1,6 +1,7 @@
 """Signing in over HTTP, on real Kafka and PostgreSQL with a real worker of the credentials."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -400,6 +401,21 @@ def test_no_topic_and_no_log_holds_a_secret(guarded: Guarded, world: Api) -> Non
 
 
 SPOILED = "what is no command, and secret"
+
+
+def test_what_was_set_aside_is_listed_without_its_value(
+    world: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(world, SPOILED)
+    shell = Shell(monkeypatch, capsys)
+    shell.use(world.settings)
+    listed = [
+        json.loads(line)
+        for line in shell("dead-letters", "list", "--realm", "credentials", "--json").out.split("\n")
+        if line
+    ]
+    assert listed and SPOILED not in str(listed) and "sha256:" in str(listed)
+    assert "there are the realms business, credentials" in shell("dead-letters", "list", "--realm", "x").text
 
 
 def spoil(world: Api, text: str) -> None:
