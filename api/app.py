@@ -14,6 +14,7 @@ from api.commands import Commands
 from api.database import Database
 from api.docs import Docs
 from api.door import Door
+from api.limits import make_limits
 from api.manners import Manners
 from api.outcomes import Follower
 from api.probes import Probes
@@ -32,8 +33,8 @@ def make_app(settings: Settings) -> web.Application:
     publisher, follower, database = Publisher(settings), Follower(settings), Database(settings)
     door = Door(settings, accepted_keys(settings))
     queries = Queries(door, database)
-    manners = Manners(settings)
-    app = web.Application(middlewares=[manners.around], client_max_size=settings.body_limit)
+    manners, limits = Manners(settings), make_limits(settings, door)
+    app = web.Application(middlewares=[manners.around, limits.around], client_max_size=settings.body_limit)
     app.on_response_prepare.append(manners.prepare)
     commands = Commands(door, publisher, follower, queries)
     for part in (
@@ -69,7 +70,7 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = Runner(make_app(settings))
+    runner = Runner(make_app(settings), settings)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.api_host, settings.api_port).start()

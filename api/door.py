@@ -9,6 +9,7 @@ from aiohttp import web
 
 from api import headers
 from api.problems import (
+    Problem,
     body_too_large,
     malformed,
     not_acceptable,
@@ -27,6 +28,8 @@ ROOT = "/api/v1"
 JSON = "application/json"
 BODY_SECONDS = 20.0
 REQUEST_ID = web.RequestKey("request_id", str)
+PRINCIPAL = web.RequestKey("principal", Principal)
+REFUSED = web.RequestKey("refused", Problem)
 TRACEPARENT = web.RequestKey("traceparent", str)
 
 
@@ -37,18 +40,28 @@ class Door:
     settings: Settings
     keys: Keys
 
+    async def identify(self, request: web.Request) -> Principal | None:
+        """Find out who asks, once for each request; None where it is nobody whom we believe."""
+        try:
+            found = request[PRINCIPAL] = self._verified(bearer(request))
+        except Problem as problem:
+            request[REFUSED] = problem
+            return None
+        structlog.contextvars.bind_contextvars(company=found.company_id, actor=str(found.actor))
+        return found
+
     def principal(self, request: web.Request) -> Principal:
         """Who asks. The token's own words never reach an answer or a log."""
-        scheme, _, token = (headers.single(request.headers, "Authorization") or "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise token_missing(headers={"WWW-Authenticate": 'Bearer realm="bitcorp"'})
+        if PRINCIPAL not in request:
+            raise request[REFUSED]
+        return request[PRINCIPAL]
+
+    def _verified(self, token: str) -> Principal:
         try:
-            found = verify(self.settings, self.keys, token.strip())
+            return verify(self.settings, self.keys, token)
         except BadToken as fault:
             challenge = f'Bearer realm="bitcorp", error="invalid_token", error_description="{fault}"'
             raise token_refused(f"{fault}.".capitalize(), headers={"WWW-Authenticate": challenge}) from fault
-        structlog.contextvars.bind_contextvars(company=found.company_id, actor=str(found.actor))
-        return found
 
     def company(self, principal: Principal) -> str:
         """The company whose views the caller reads; operators have none, so nothing is there for them."""
@@ -96,6 +109,14 @@ class Door:
             raise body_too_large(f"The request body may have {limit:,} bytes.", closes=True) from fault
         except web.RequestPayloadError as fault:
             raise malformed("The request body is broken.", closes=True) from fault
+
+
+def bearer(request: web.Request) -> str:
+    """The token of the request. Raises the problem that there is none, or are several."""
+    scheme, _, token = (headers.single(request.headers, "Authorization") or "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise token_missing(headers={"WWW-Authenticate": 'Bearer realm="bitcorp"'})
+    return token.strip()
 
 
 def _parse(body: bytes) -> Any:

@@ -35,8 +35,8 @@ ignore what you do not know.
 """
 
 #: Statuses of problems that may answer any request with a token.
-ANY = (400, 401, 406, 431, 500, 503)
-WRITING = (*ANY, 403, 404, 408, 409, 412, 413, 415, 422)
+ANY = (400, 401, 403, 406, 429, 431, 500, 503)
+WRITING = (*ANY, 404, 408, 409, 412, 413, 415, 422)
 READING = (*ANY, 404)
 
 #: Paths that need no token: what they do, and the media type of the answer.
@@ -323,7 +323,7 @@ def problem_responses() -> dict[str, Any]:
 
 
 def _problem_response(types: list[ProblemType]) -> dict[str, Any]:
-    extra = {401: ("WWWAuthenticate",), 503: ("RetryAfter",)}.get(types[0].status, ())
+    extra = {401: ("WWWAuthenticate",), 429: ("RetryAfter",), 503: ("RetryAfter",)}.get(types[0].status, ())
     return {
         "description": " / ".join(f"`{found.code}`" for found in types),
         "headers": header_refs(*extra, *ALWAYS),
@@ -381,7 +381,7 @@ def pascal(name: str) -> str:
 # Fixed parts
 
 CARRIED = ("RequestId", "Traceparent")
-ALWAYS = ("RequestId", "Traceparent")
+ALWAYS = ("RequestId", "Traceparent", "RateLimit", "RateLimitPolicy")
 HEADER_NAMES = {
     "RequestId": "X-Request-Id",
     "Traceparent": "traceparent",
@@ -389,6 +389,7 @@ HEADER_NAMES = {
     "IdempotentReplayed": "Idempotent-Replayed",
     "PreferenceApplied": "Preference-Applied",
     "WWWAuthenticate": "WWW-Authenticate",
+    "RateLimitPolicy": "RateLimit-Policy",
 }
 
 _header = partial(dict[str, Any], schema=TEXT)
@@ -401,6 +402,8 @@ HEADERS = {
     "Consistency": _header(description="`<partition>:<position>`: send it with a GET to read your write."),
     "IdempotentReplayed": _header(description="`true` where the command had been decided before."),
     "PreferenceApplied": _header(description="Which preferences were followed, `wait` as it was cut."),
+    "RateLimit": _header(description='What is left of each window: `"resources-minute";r=998;t=42`.'),
+    "RateLimitPolicy": _header(description='How much each window allows: `"resources-minute";q=1000;w=60`.'),
     "RetryAfter": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}},
     "WWWAuthenticate": _header(description="What is wrong with the token, as RFC 6750 has it."),
 }

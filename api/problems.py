@@ -123,6 +123,12 @@ unsupported_media_type = ProblemType(
     "The request body is not of a media type we read.",
     "Send `Content-Type: application/json` in UTF-8, without Content-Encoding.",
 )
+quota_exceeded = ProblemType(
+    "quota-exceeded",
+    429,
+    "There were too many requests.",
+    "Repeat the request after `Retry-After` seconds; `RateLimit` says in every answer how much is left.",
+)
 headers_too_large = ProblemType(
     "headers-too-large", 431, "The request line or a header is too large.", "Send at most 8 KB in each."
 )

@@ -83,9 +83,8 @@ WORKERS = {"lanes": "agents.decide", "views": "agents.project", "api": "api.app"
 def run(module: str, settings: Settings) -> subprocess.Popen[bytes]:
     """`main` of the module as a process that logs into the settings' directory."""
     secret = {"database": settings.database.get_secret_value(), "kafka": settings.kafka, "log_format": "json"}
-    plain = {
-        name: str(getattr(settings, name)) for name in ("prefix", "directory", "partitions", "api_port", "wait_limit")
-    }
+    names = ("prefix", "directory", "partitions", "api_port", "wait_limit", "rate_limits")
+    plain = {name: str(getattr(settings, name)) for name in names}
     environment = {f"BITCORP_{name.upper()}": value for name, value in (plain | secret).items()}
     code = f"from topics.settings import Settings; from {module} import main; main(Settings())"
     log = settings.directory / f"{module.partition('.')[2] if module != 'api.app' else 'api'}.log"
