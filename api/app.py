@@ -16,7 +16,9 @@ from api.docs import Docs
 from api.door import Door
 from api.limits import make_limits
 from api.manners import Manners
+from api.me import Self
 from api.outcomes import Follower
+from api.permissions import Permissions
 from api.probes import Probes
 from api.queries import Queries
 from api.server import Runner
@@ -32,7 +34,8 @@ def make_app(settings: Settings) -> web.Application:
     """The application with all its routes. Kafka and PostgreSQL are looked for when it starts, and may come later."""
     publisher, follower, database = Publisher(settings), Follower(settings), Database(settings)
     door = Door(settings, accepted_keys(settings))
-    queries = Queries(door, database)
+    permissions = Permissions(settings, database)
+    queries = Queries(door, database, permissions)
     manners, limits = Manners(settings), make_limits(settings, door)
     app = web.Application(middlewares=[manners.around, limits.around], client_max_size=settings.body_limit)
     app.on_response_prepare.append(manners.prepare)
@@ -41,15 +44,16 @@ def make_app(settings: Settings) -> web.Application:
         commands,
         queries,
         Bulk(commands),
+        Self(door, permissions),
         Probes(settings, publisher, follower, database),
         Docs(),
     ):
         app.add_routes(part.routes())
 
     async def connections(app: web.Application) -> AsyncIterator[None]:
-        await asyncio.gather(publisher.start(), follower.start())
+        await asyncio.gather(publisher.start(), follower.start(), permissions.start())
         yield
-        await asyncio.gather(publisher.stop(), follower.stop(), database.stop())
+        await asyncio.gather(publisher.stop(), follower.stop(), permissions.stop(), database.stop())
 
     async def no_more_waiting(app: web.Application) -> None:
         follower.release()

@@ -8,6 +8,8 @@ from typing import Any
 from api.bulk import MOST_COMMANDS, BulkBody
 from api.commands import path_of
 from api.door import JSON, ROOT
+from api.me import PATH as ME
+from api.me import Me
 from api.problems import CONTENT_TYPE, ProblemType, all_types
 from api.queries import OWNER
 from api.schemas import Schema, Schemas
@@ -59,6 +61,7 @@ def document() -> dict[str, Any]:
         [
             *((rule.command, "validation") for rule in RULES.values()),
             (BulkBody, "validation"),
+            (Me, "serialization"),
             *((resource.item, "serialization") for resource in RESOURCES),
         ]
     )
@@ -71,6 +74,7 @@ def document() -> dict[str, Any]:
             paths.setdefault(f"{ROOT}/{resource.item_path}", {})["get"] = item_operation(resource, schemas)
         if resource.item_path and resource.at:
             paths[f"{ROOT}/{resource.item_path}/diff"] = {"get": diff_operation(resource)}
+    paths[ME] = {"get": me_operation(schemas)}
     paths[f"{ROOT}/bulk"] = {"post": bulk_operation(schemas)}
     paths[f"{ROOT}/commands/{{command_id}}/undo"] = {"post": undo_operation()}
     for path, (name, summary, media) in OPEN_PATHS.items():
@@ -91,7 +95,7 @@ def document() -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
-        "tags": [{"name": name} for name in sorted({tag_of(resource) for resource in RESOURCES})],
+        "tags": [{"name": name} for name in sorted({"me", *map(tag_of, RESOURCES)})],
         "paths": dict(sorted(paths.items())),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
@@ -244,6 +248,20 @@ def diff_operation(resource: Resource[Any]) -> dict[str, Any]:
                 "headers": header_refs(*ALWAYS),
                 "content": {JSON: {"schema": CHANGES}},
             },
+            **problems(READING),
+        },
+    }
+
+
+def me_operation(schemas: Schemas) -> dict[str, Any]:
+    content = {JSON: {"schema": schemas.refs[Me]}}
+    return {
+        "operationId": "getMe",
+        "summary": "Who the caller is, and what they may do.",
+        "tags": ["me"],
+        "parameters": [*map(parameter_ref, CARRIED)],
+        "responses": {
+            "200": {"description": "The caller.", "headers": header_refs(*ALWAYS), "content": content},
             **problems(READING),
         },
     }

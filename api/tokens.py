@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class Principal:
 
     actor: Actor
     company_id: str | None
+    expires_at: datetime | None = field(default=None, compare=False)
 
 
 def mint(settings: Settings, actor: Actor, company_id: str | None, lifetime: timedelta = timedelta(hours=1)) -> str:
@@ -131,7 +132,7 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
         raise BadToken("the token's claims name no user or operator") from fault
     if (actor.kind, company_id is None) not in (("user", False), ("operator", True)):
         raise BadToken("a user's token names the company, an operator's none")
-    return Principal(actor, company_id)
+    return Principal(actor, company_id, expires_at=datetime.fromtimestamp(claims["exp"], UTC))
 
 
 def accepted_keys(settings: Settings) -> Keys:
