@@ -127,7 +127,9 @@ def order(world: Api, company: str, name: str) -> None:
     """Deactivate somebody without asking this API."""
     data = json.dumps({"user_id": name, "reason": "left"}).encode()
     kind = "com.bitcorp.erp.user.deactivate-user.v1"
-    command = CommandMessage(str(uuid4()), kind, company, "user", name, Actor("user", "ada"), data, correlation_id="by-kafka")
+    command = CommandMessage(
+        str(uuid4()), kind, company, "user", name, Actor("user", "ada"), data, correlation_id="by-kafka"
+    )
     key, value, headers = write_command(command)
     producer = Producer({"bootstrap.servers": world.settings.kafka, "partitioner": "murmur2_random"})
     producer.produce(f"{world.settings.prefix}.commands", value, key, headers=list(headers))
