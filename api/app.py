@@ -17,6 +17,7 @@ from api.door import Door
 from api.limits import make_limits
 from api.manners import Manners
 from api.me import Self
+from api.oidc import Provider
 from api.outcomes import Follower
 from api.permissions import Permissions
 from api.probes import Probes
@@ -33,8 +34,9 @@ log = structlog.get_logger("api")
 def make_app(settings: Settings) -> web.Application:
     """The application with all its routes. Kafka and PostgreSQL are looked for when it starts, and may come later."""
     publisher, follower, database = Publisher(settings), Follower(settings), Database(settings)
-    door = Door(settings, accepted_keys(settings))
     permissions = Permissions(settings, database)
+    provider = Provider(settings) if settings.oidc_issuer else None
+    door = Door(settings, accepted_keys(settings), permissions, provider)
     queries = Queries(door, database, permissions)
     manners, limits = Manners(settings), make_limits(settings, door)
     app = web.Application(middlewares=[manners.around, limits.around], client_max_size=settings.body_limit)

@@ -9,8 +9,9 @@ knows. Minutes are only the upper bound.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import structlog
 from aiokafka import ConsumerRecord
@@ -29,7 +30,7 @@ from topics.catalogue import EVENTS, partition_of
 from topics.settings import Settings
 from views.checkpoints import Checkpoint
 from views.reading import Reader
-from views.standing import Standing, standing
+from views.standing import checkpoint, holder, standing
 
 #: Aggregates whose events change what somebody may do.
 DECISIVE = frozenset(decider.name for decider in (user, role, company))
@@ -39,6 +40,8 @@ MOST_COMPANIES = 10_000
 PAUSE_SECONDS, RETRY_SECONDS = 0.01, 1
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Remembered:
-    standing: Standing | None
+    fact: Any
     until: float
 
 
@@ -78,7 +81,8 @@ class Permissions(Following):
         """What the caller may do. Raises the problem that it is nothing."""
         if principal.company_id is None:
             return Access(("operator",), OPERATORS)
-        found = await self._standing(principal.company_id, principal.actor.id)
+        user_id = principal.actor.id
+        found = await self._known(principal.company_id, user_id, lambda reader: standing(reader, user_id))
         if found is None or not found.active:
             raise of_refusal(actor_unknown)()
         if found.suspended:
@@ -102,34 +106,41 @@ class Permissions(Following):
         self._remembered.clear()
         self._followed_from = await self.ends(self._topic)
 
-    async def _standing(self, company_id: str, user_id: str) -> Standing | None:
-        known = self._remembered.get(company_id, {}).get(user_id)
+    async def holder(self, company_id: str, issuer: str, subject: str) -> str | None:
+        """The user of the company for whom another provider's identity stands."""
+        return await self._known(company_id, f"{issuer} {subject}", lambda reader: holder(reader, issuer, subject))
+
+    async def _known(self, company_id: str, about: str, look: Callable[[Reader], Awaitable[T]]) -> T:
+        """What is remembered, else what the views say."""
+        known = self._remembered.get(company_id, {}).get(about)
         if known is not None and self._following.is_set() and time.monotonic() < known.until:
-            return known.standing
+            return cast(T, known.fact)
         partition = partition_of(company_id.encode(), self._partitions)
-        found, read = await self._read(company_id, user_id, partition)
+        found, read = await self._read(company_id, partition, look)
         if self._following.is_set() and read.next_offset >= self._followed_from.get(partition, 0):
-            self._remember(company_id, user_id, found)
+            self._remember(company_id, about, found)
         return found
 
-    async def _read(self, company_id: str, user_id: str, partition: int) -> tuple[Standing | None, Checkpoint]:
+    async def _read(
+        self, company_id: str, partition: int, look: Callable[[Reader], Awaitable[T]]
+    ) -> tuple[T, Checkpoint]:
         """From views that have come to the last change that we know of."""
 
-        async def read(reader: Reader) -> tuple[Standing | None, Checkpoint]:
-            return await standing(reader, user_id, partition)
+        async def read(reader: Reader) -> tuple[Checkpoint, T]:
+            return await checkpoint(reader, partition), await look(reader)
 
         deadline = time.monotonic() + self._patience
         while True:
-            found, checkpoint = await self._database.read(company_id, read)
-            if checkpoint.position >= self._needed.get(company_id, 0):
+            reached, found = await self._database.read(company_id, read)
+            if reached.position >= self._needed.get(company_id, 0):
                 self._needed.pop(company_id, None)
-                return found, checkpoint
+                return found, reached
             if time.monotonic() > deadline:
                 raise views_behind(headers={"Retry-After": str(RETRY_SECONDS)})
             await asyncio.sleep(PAUSE_SECONDS)
 
-    def _remember(self, company_id: str, user_id: str, found: Standing | None) -> None:
-        people = self._remembered.setdefault(company_id, {})
-        people[user_id] = Remembered(found, time.monotonic() + REMEMBERED_SECONDS)
+    def _remember(self, company_id: str, about: str, found: Any) -> None:
+        facts = self._remembered.setdefault(company_id, {})
+        facts[about] = Remembered(found, time.monotonic() + REMEMBERED_SECONDS)
         if len(self._remembered) > MOST_COMPANIES:
             self._remembered.popitem(last=False)

@@ -139,6 +139,12 @@ kafka_away = ProblemType("kafka-away", 503, "Commands cannot be taken right now.
 database_away = ProblemType(
     "database-away", 503, "Views cannot be read right now.", "Repeat the request after `Retry-After` seconds."
 )
+identity_provider_away = ProblemType(
+    "identity-provider-away",
+    503,
+    "The provider of the token's identity does not answer.",
+    "Repeat the request after `Retry-After` seconds.",
+)
 views_behind = ProblemType(
     "views-behind",
     503,

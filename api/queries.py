@@ -1,7 +1,6 @@
 """GET routes, computed from the resources of the views."""
 
 import hashlib
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from aiohttp import web
 from api import headers
 from api.answers import answered
 from api.database import NOBODY, Database
-from api.door import JSON, ROOT, Door
+from api.door import COMPANY_ID, JSON, ROOT, Door
 from api.permissions import Permissions
 from api.problems import Problem, bad_parameters, command_unknown, not_found
 from api.spreadsheet import CSV, table
@@ -35,7 +34,6 @@ MOST_SEEN = 10_000
 OWNER = "actor"
 #: Where an operator, who has no company, says whose command he asks for.
 COMPANY = "company_id"
-COMPANY_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 

@@ -94,7 +94,7 @@ def verify(settings: Settings, keys: Keys, token: str) -> Principal:
             options={"require": list(REQUIRED)},
         )
     except jwt.InvalidTokenError as fault:
-        raise BadToken(_reason(fault)) from fault
+        raise BadToken(reason(fault)) from fault
     return _principal(claims)
 
 
@@ -109,7 +109,8 @@ def _key_for(token: str, keys: Keys) -> Ed25519PublicKey:
     return key
 
 
-def _reason(fault: jwt.InvalidTokenError) -> str:
+def reason(fault: jwt.InvalidTokenError) -> str:
+    """What is wrong with a token, in words that repeat nothing of it."""
     match fault:
         case jwt.ExpiredSignatureError():
             return "the token has expired"

@@ -88,6 +88,16 @@ class Settings(BaseSettings):
     token_public_keys: str = Field(
         default="", description="PEM of the EdDSA keys that the API accepts; empty: the stack's own"
     )
+    oidc_issuer: str = Field(
+        default="", description="Issuer of another provider's access tokens that the API accepts; empty: none"
+    )
+    oidc_audience: str = Field(default="", description="`aud` of that provider's access tokens for this API")
+    oidc_jwks_url: str = Field(
+        default="", description="Where that provider publishes its keys; empty: found by OpenID Connect Discovery"
+    )
+    oidc_company_claim: str = Field(
+        default="", description="Claim that names the company; empty: the header Bitcorp-Company does"
+    )
     metrics_host: str = Field(default="127.0.0.1", description="Address of a worker's /metrics and /health")
     metrics_port: int = Field(default=0, ge=0, le=65535, description="Port of a worker's /metrics and /health; 0: none")
 

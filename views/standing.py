@@ -1,4 +1,4 @@
-"""What a person may be and do in the company, as the views have it now, with the position that it is as new as."""
+"""What a person may do in the company and who they are elsewhere, as the views have it now, and how new that is."""
 
 from dataclasses import dataclass
 
@@ -25,14 +25,13 @@ class Standing:
     listed: frozenset[str]
 
 
-async def standing(reader: Reader, user_id: str, partition: int) -> tuple[Standing | None, Checkpoint]:
-    """None where there is no such person. The checkpoint of the company's partition is read first, so that all else is
-    at least as new."""
-    read = await checkpoints.read(reader.connection, USERS.group)
-    return await _person(reader, user_id), read.get(partition, UNREAD)
+async def checkpoint(reader: Reader, partition: int) -> Checkpoint:
+    """How far the tables read here have come; read before them, they are at least as new."""
+    return (await checkpoints.read(reader.connection, USERS.group)).get(partition, UNREAD)
 
 
-async def _person(reader: Reader, user_id: str) -> Standing | None:
+async def standing(reader: Reader, user_id: str) -> Standing | None:
+    """None where there is no such person."""
     company_id, connection = reader.company_id, reader.connection
     columns = select(PEOPLE.c.active, PEOPLE.c.roles, COMPANIES.c.suspended_at)
     ours = PEOPLE.c.company_id == COMPANIES.c.company_id
@@ -43,3 +42,10 @@ async def _person(reader: Reader, user_id: str) -> Standing | None:
     held = select(ROLES.c.permissions).where(ROLES.c.company_id == company_id, ROLES.c.role.in_(found.roles))
     listed = {name for permissions in (await connection.execute(held)).scalars() for name in permissions}
     return Standing(found.active, found.suspended_at is not None, tuple(found.roles), frozenset(listed))
+
+
+async def holder(reader: Reader, issuer: str, subject: str) -> str | None:
+    """The user of the company for whom the identity stands."""
+    same = (PEOPLE.c.identity_issuer == issuer, PEOPLE.c.identity_subject == subject)
+    wanted = select(PEOPLE.c.user_id).where(PEOPLE.c.company_id == reader.company_id, *same)
+    return (await reader.connection.execute(wanted)).scalar_one_or_none()

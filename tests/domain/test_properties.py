@@ -282,6 +282,8 @@ def choices(dice: Random, today: datetime) -> dict[str, Any]:
         "serial_number": ["EQ-2024-EX-000007", "EQ-2024-EX-000009", "EQ-2024-EX-000011", "XX-009"],
         "email": ["ADA@acme.example", "nina@acme.example"],
         "roles": [(Role.VIEWER,), (Role.ADMIN,), (Role.TECHNICIAN, Role.MANAGER), ("driver",)],
+        "issuer": ["https://login.example"],
+        "subject": ["1", "2"],
         "role": ["driver", "driver", "clerk"],
         "permissions": [("equipment.move",), ("equipment.move", "role.define"), ("equipment.fly",)],
         "reason": ["worn out"],

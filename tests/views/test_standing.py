@@ -17,7 +17,7 @@ from tests.domain.acme import ACME
 from tests.views.conftest import World
 from topics.settings import Settings
 from views.reading import reading
-from views.standing import Standing, standing
+from views.standing import Standing, checkpoint, standing
 
 VERA = UserAddedToCompany(user_id="vera", name="Vera", email="vera@example.com", roles=("viewer", "keeper"))
 KEEPER = RoleDefined(role="keeper", permissions=("part.read",))
@@ -30,8 +30,8 @@ async def settle(world: World) -> None:
 
 async def seen(world: World, user_id: str = "vera") -> tuple[Standing | None, int]:
     async with reading(world.readers, world.company) as reader:
-        found, read = await standing(reader, user_id, world.journal.partition)
-        return found, read.position
+        read = await checkpoint(reader, world.journal.partition)
+        return await standing(reader, user_id), read.position
 
 
 async def test_a_person_s_standing_has_roles_what_they_list_and_how_new_it_is(world: World) -> None:
