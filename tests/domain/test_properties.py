@@ -233,6 +233,7 @@ WEIGHTS = {
     "role.change": 8,
     "role.remove": 8,
     "part.reserve-stock": 12,
+    "part.issue-stock": 15,
     "plan.record-occurrence": 12,
     "plan.review": 12,
     "plan.change": 8,
