@@ -140,6 +140,12 @@ unsupported_media_type = ProblemType(
     "The request body is not of a media type we read.",
     "Send `Content-Type: application/json` in UTF-8, without Content-Encoding.",
 )
+quota_exceeded = ProblemType(
+    "quota-exceeded",
+    429,
+    "There were too many requests.",
+    "Repeat the request after `Retry-After` seconds; `RateLimit` says in every answer how much is left.",
+)
 headers_too_large = ProblemType(
     "headers-too-large", 431, "The request line or a header is too large.", "Send at most 8 KB in each."
 )
@@ -152,6 +158,12 @@ sign_in_away = ProblemType(
 )
 database_away = ProblemType(
     "database-away", 503, "Views cannot be read right now.", "Repeat the request after `Retry-After` seconds."
+)
+identity_provider_away = ProblemType(
+    "identity-provider-away",
+    503,
+    "The provider of the token's identity does not answer.",
+    "Repeat the request after `Retry-After` seconds.",
 )
 views_behind = ProblemType(
     "views-behind",

@@ -61,6 +61,25 @@ class Settings(BaseSettings):
     wait_limit: float = Field(
         default=30.0, gt=0, le=300, description="Longest `Prefer: wait` and Consistency wait in seconds"
     )
+    rate_limits: str = Field(
+        default="resources=1000/minute;10000/hour, auth=500/minute;5000/hour, users=500/minute;5000/hour, "
+        "reports=100/minute;1000/hour",
+        description="Requests taken of each user, or address without a token, by the first part of the path below "
+        "/api/v1; `resources` is all the rest; empty: as many as come",
+    )
+    rate_limit_store: SecretStr = Field(
+        default=SecretStr("memory"),
+        description="Where requests are counted: `memory` (each API process by itself) or redis://host:port/0",
+    )
+    trusted_proxies: str = Field(
+        default="", description="Networks, comma between, of the proxies whose X-Forwarded-For is believed"
+    )
+    cors_origins: str = Field(
+        default="", description="Origins, comma between, of web pages that may use the API; empty: its own alone"
+    )
+    address_connections: int = Field(
+        default=200, ge=1, description="Most open connections of one address to an API process, proxies excepted"
+    )
     token_issuer: str = Field(default="bitcorp", description="`iss` of access tokens")
     token_audience: str = Field(default="bitcorp-api", description="`aud` of access tokens")
     token_private_key: SecretStr = Field(
@@ -75,6 +94,16 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="Fernet keys that second factors are encrypted with, comma between: the first encrypts; "
         "empty: the stack's own",
+    )
+    oidc_issuer: str = Field(
+        default="", description="Issuer of another provider's access tokens that the API accepts; empty: none"
+    )
+    oidc_audience: str = Field(default="", description="`aud` of that provider's access tokens for this API")
+    oidc_jwks_url: str = Field(
+        default="", description="Where that provider publishes its keys; empty: found by OpenID Connect Discovery"
+    )
+    oidc_company_claim: str = Field(
+        default="", description="Claim that names the company; empty: the header Bitcorp-Company does"
     )
     metrics_host: str = Field(default="127.0.0.1", description="Address of a worker's /metrics and /health")
     metrics_port: int = Field(default=0, ge=0, le=65535, description="Port of a worker's /metrics and /health; 0: none")

@@ -12,7 +12,7 @@ from domain.decider import Rule
 from domain.equipment import EquipmentMoved
 from domain.model import Event
 from domain.plan import NextOccurrencePlanned, PlanPaused, RecordOccurrence
-from domain.user import UserDeactivated
+from domain.user import IdentityLinked, UserDeactivated
 from tests.domain.acme import (
     ACME,
     ADA,
@@ -117,6 +117,8 @@ FULL: dict[str, dict[str, Any]] = {
     "user.change-user-roles": {"user_id": "tess", "roles": ["manager", "viewer"]},
     "user.deactivate": {"user_id": "tess", "reason": "left the company"},
     "user.reactivate": {"user_id": "tess"},
+    "user.link-identity": {"user_id": "tess", "issuer": "https://login.example", "subject": "248289761001"},
+    "user.unlink-identity": {"user_id": "tess"},
     "role.define": {"role": "driver", "permissions": ["equipment.move", "equipment.read"]},
     "role.change": {"role": "storekeeper", "permissions": ["equipment.move", "category.define"]},
     "role.remove": {"role": "storekeeper"},
@@ -265,6 +267,9 @@ STORY = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled(), FILTER,
 EMPTY = given()
 STORIES = {
     "company.create": EMPTY,
+    "user.unlink-identity": given(
+        ACME, IdentityLinked(user_id="tess", issuer="https://login.example", subject="248289761001")
+    ),
     "user.reactivate": given(ACME, UserDeactivated(user_id="tess", reason="left the company")),
     "role.change": given(ACME, STOREKEEPER),
     "role.remove": given(ACME, STOREKEEPER),
