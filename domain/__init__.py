@@ -8,13 +8,14 @@ from domain.category import category
 from domain.company import company
 from domain.decider import Decider, Roster, Rule, wire_type
 from domain.equipment import equipment
+from domain.key import key
 from domain.model import Event
 from domain.part import part
 from domain.plan import plan
 from domain.role import role, staff
 from domain.user import user
 
-DECIDERS: tuple[Decider[Any], ...] = (company, user, role, category, equipment, part, plan, asset)
+DECIDERS: tuple[Decider[Any], ...] = (company, user, role, key, category, equipment, part, plan, asset)
 
 #: Roster name -> roster.
 ROSTERS: dict[str, Roster[Any]] = {roster.name: roster for roster in (staff, counted_numbers)}

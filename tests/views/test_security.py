@@ -15,6 +15,7 @@ from tests.domain.acme import (
     EXCAVATOR,
     FILTER,
     PLANNED,
+    PLANT,
     STOREKEEPER,
     depreciated,
     received,
@@ -38,6 +39,7 @@ async def settle(world: World) -> None:
         happened = (
             *ACME[1:],
             STOREKEEPER,
+            PLANT,
             EXCAVATOR,
             scheduled(),
             BROKEN,
