@@ -14,6 +14,7 @@ from api.commands import Commands
 from api.database import Database
 from api.docs import Docs
 from api.door import Door
+from api.keys import Keys, NewKeys
 from api.manners import Manners
 from api.outcomes import Follower
 from api.probes import Probes
@@ -33,13 +34,15 @@ def make_app(settings: Settings) -> web.Application:
     door = Door(settings, accepted_keys(settings))
     queries = Queries(door, database)
     manners = Manners(settings)
-    app = web.Application(middlewares=[manners.around], client_max_size=settings.body_limit)
+    keys = Keys(database, publisher)
+    app = web.Application(middlewares=[manners.around, keys.around], client_max_size=settings.body_limit)
     app.on_response_prepare.append(manners.prepare)
     commands = Commands(door, publisher, follower, queries)
     for part in (
         commands,
         queries,
         Bulk(commands),
+        NewKeys(commands),
         Probes(settings, publisher, follower, database),
         Docs(),
     ):
@@ -48,6 +51,7 @@ def make_app(settings: Settings) -> web.Application:
     async def connections(app: web.Application) -> AsyncIterator[None]:
         await asyncio.gather(publisher.start(), follower.start())
         yield
+        await keys.stop()
         await asyncio.gather(publisher.stop(), follower.stop(), database.stop())
 
     async def no_more_waiting(app: web.Application) -> None:

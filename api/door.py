@@ -9,6 +9,7 @@ from aiohttp import web
 
 from api import headers
 from api.problems import (
+    Problem,
     body_too_large,
     malformed,
     not_acceptable,
@@ -28,6 +29,8 @@ JSON = "application/json"
 BODY_SECONDS = 20.0
 REQUEST_ID = web.RequestKey("request_id", str)
 TRACEPARENT = web.RequestKey("traceparent", str)
+#: Who has come in with a company's key: see `api.keys`.
+KEY = web.RequestKey("key", Principal)
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,17 @@ class Door:
 
     def principal(self, request: web.Request) -> Principal:
         """Who asks. The token's own words never reach an answer or a log."""
-        scheme, _, token = (headers.single(request.headers, "Authorization") or "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise token_missing(headers={"WWW-Authenticate": 'Bearer realm="bitcorp"'})
-        try:
-            found = verify(self.settings, self.keys, token.strip())
-        except BadToken as fault:
-            challenge = f'Bearer realm="bitcorp", error="invalid_token", error_description="{fault}"'
-            raise token_refused(f"{fault}.".capitalize(), headers={"WWW-Authenticate": challenge}) from fault
+        found = request.get(KEY) or self._of_token(bearer(request))
         structlog.contextvars.bind_contextvars(company=found.company_id, actor=str(found.actor))
         return found
+
+    def _of_token(self, token: str | None) -> Principal:
+        if token is None:
+            raise token_missing(headers={"WWW-Authenticate": 'Bearer realm="bitcorp"'})
+        try:
+            return verify(self.settings, self.keys, token)
+        except BadToken as fault:
+            raise refused(str(fault)) from fault
 
     def company(self, principal: Principal) -> str:
         """The company whose views the caller reads; operators have none, so nothing is there for them."""
@@ -96,6 +100,18 @@ class Door:
             raise body_too_large(f"The request body may have {limit:,} bytes.", closes=True) from fault
         except web.RequestPayloadError as fault:
             raise malformed("The request body is broken.", closes=True) from fault
+
+
+def bearer(request: web.Request) -> str | None:
+    """What the request carries as `Authorization: Bearer ...`."""
+    scheme, _, token = (headers.single(request.headers, "Authorization") or "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def refused(why: str) -> Problem:
+    """The problem of a token or key that opens nothing; `why` never repeats it."""
+    challenge = f'Bearer realm="bitcorp", error="invalid_token", error_description="{why}"'
+    return token_refused(f"{why}.".capitalize(), headers={"WWW-Authenticate": challenge})
 
 
 def _parse(body: bytes) -> Any:
