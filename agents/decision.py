@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic_core import to_json
 
+from agents.proof import Proof
 from agents.state import Head
 from domain import RULES
 from domain.decider import Refusal, Rejected
@@ -30,7 +31,7 @@ from domain.engine import (
     version_conflict,
 )
 from domain.record import Status
-from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES, Topic, partition_of
+from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES, Topic, own_company, partition_of
 from topics.cloudevents import Malformed, Record, size_of
 from topics.messages import (
     REROUTED,
@@ -58,6 +59,10 @@ NOT_PLAIN = re.compile(r"[^ !#-\[\]-~]")
 REMEMBERED = ("status", "code", "detail", "version", "first", "last", "position")
 
 
+#: What tests and tools ask for that decide again what lanes have decided.
+UNSIGNED = Proof()
+
+
 @dataclass(frozen=True)
 class Place:
     """What a lane knows of its surroundings: names and counts that are the same for every owner."""
@@ -65,6 +70,12 @@ class Place:
     prefix: str
     partition: int
     partitions: int
+    proof: Proof = UNSIGNED
+
+    @property
+    def home(self) -> str:
+        """The platform's own company in this partition."""
+        return own_company(self.partition, self.partitions)
 
     def topic(self, topic: Topic) -> str:
         return topic.named(self.prefix)
@@ -256,6 +267,11 @@ class Draft:
         self.tally["dead-letter", reason] += 1
 
     def _answer(self, case: "Case") -> None:
+        try:
+            self.place.proof.check(case.command, case.now, self.book, self.place.home)
+        except Rejected as refusal:
+            self._disbelieve(case, refusal)
+            return
         stored = self.book.get(case.key)
         if stored is not None:
             self._answer_again(case, stored)
@@ -273,6 +289,11 @@ class Draft:
             self._answer_with(case, _broken())
         else:
             self._answer_with(case, self._accepted(case, facts), facts)
+
+    def _disbelieve(self, case: "Case", refusal: Rejected) -> None:
+        """Nobody has proved to have sent this, so it takes no id: whoever has the id may still send the command."""
+        self._dead_letter(case.record, refusal.code, refusal.detail)
+        self._publish(case, _refused(refusal) | {"position": self.events - 1, "conflict": True})
 
     def _answer_again(self, case: "Case", stored: bytes) -> None:
         """The first answer to a repeated id; a refusal where the id stands for another command."""

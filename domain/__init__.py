@@ -12,10 +12,11 @@ from domain.key import key
 from domain.model import Event
 from domain.part import part
 from domain.plan import plan
+from domain.platform import platform
 from domain.role import role, staff
 from domain.user import user
 
-DECIDERS: tuple[Decider[Any], ...] = (company, user, role, key, category, equipment, part, plan, asset)
+DECIDERS: tuple[Decider[Any], ...] = (company, user, role, key, category, equipment, part, plan, asset, platform)
 
 #: Roster name -> roster.
 ROSTERS: dict[str, Roster[Any]] = {roster.name: roster for roster in (staff, counted_numbers)}
@@ -41,5 +42,6 @@ FED: dict[type[Event], tuple[Roster[Any], ...]] = {
 
 #: What a company's own roles may permit: any command but those of operators, and reading.
 PERMISSIONS: frozenset[str] = frozenset(
-    {rule.permission for rule in RULES.values() if not rule.operators} | {f"{name}.read" for name in BY_NAME}
+    {rule.permission for rule in RULES.values() if not rule.operators}
+    | {f"{name}.read" for name in BY_NAME if name != platform.name}
 )

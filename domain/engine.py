@@ -17,11 +17,15 @@ from domain.company import ReactivateCompany, company, company_suspended
 from domain.decider import Actor, Decider, Kind, Refusal, Rejected, Roster, Rule
 from domain.key import key
 from domain.model import Event, State
+from domain.platform import OWN_COMPANY, platform
 from domain.role import role
 from domain.user import user
 from domain.zones import day_in
 
 invalid = Refusal("invalid", Kind.INVALID, "The command is not well formed.")
+unauthenticated = Refusal(
+    "unauthenticated", Kind.UNAUTHENTICATED, "The command carries no proof that its actor has sent it."
+)
 actor_unknown = Refusal("actor-unknown", Kind.FORBIDDEN, "The actor is no user or key of the company that may act.")
 forbidden = Refusal("forbidden", Kind.FORBIDDEN, "The actor's roles do not permit this command.")
 version_conflict = Refusal("version-conflict", Kind.STALE, "The aggregate has moved since the sender saw it.")
@@ -346,6 +350,10 @@ def _plain(part: int | str) -> str:
 
 
 def _check_company(rule: Rule[Any], request: Request, book: Book) -> None:
+    if rule.decider is platform:
+        if not OWN_COMPANY.fullmatch(request.company_id):
+            raise invalid("Processes are admitted in the platform's own companies alone: bitcorp keys apply.")
+        return
     firm = book.aggregate(request.company_id, company, request.company_id)
     if rule.decider is company and rule.creates:
         return

@@ -14,6 +14,7 @@ from topics.catalogue import BATCH_LIMIT, COMMANDS, TOPICS, partition_of
 from topics.cloudevents import Record, size_of
 from topics.messages import CommandMessage, write_command
 from topics.settings import Settings
+from topics.signing import signer_of
 
 SEND_SECONDS = 5.0
 REQUEST_SECONDS = 10.0
@@ -56,6 +57,7 @@ class Publisher:
         self._client_id = f"{settings.prefix}-publisher"
         self._commands = COMMANDS.named(settings.prefix)
         self._limits = {topic.named(settings.prefix): topic.limit for topic in TOPICS}
+        self._sign = signer_of(settings)
         self._producer: AIOKafkaProducer | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._endings: set[asyncio.Task[None]] = set()
@@ -89,8 +91,10 @@ class Publisher:
         return self._producer is not None and time.monotonic() - self._heard < SILENCE_SECONDS
 
     async def send(self, *commands: CommandMessage) -> None:
-        """Return when Kafka has acknowledged the commands, in their order. Raises Unavailable and TooLarge."""
-        written = [write_command(command) for command in commands]
+        """Sign the commands, and return when Kafka has acknowledged them, in their order.
+
+        Raises Unavailable and TooLarge."""
+        written = [write_command(self._sign(command)) for command in commands]
         await self.send_records(Record(self._commands, ANY_PARTITION, *command) for command in written)
 
     async def send_records(self, given: Iterable[Record]) -> None:

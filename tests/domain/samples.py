@@ -13,6 +13,7 @@ from domain.decider import Rule
 from domain.equipment import EquipmentMoved
 from domain.model import Event
 from domain.plan import NextOccurrencePlanned, PlanPaused, RecordOccurrence
+from domain.platform import ProcessAdmitted
 from domain.user import UserDeactivated
 from tests.domain.acme import (
     ACME,
@@ -136,6 +137,12 @@ FULL: dict[str, dict[str, Any]] = {
     },
     "key.revoke": {"key_id": "plant-4", "reason": "stolen"},
     "key.record-key-use": {"key_id": "plant-4"},
+    "platform.admit-process": {
+        "process_id": "timer-1",
+        "public_key": "hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo",
+        "vouches": ["system:planner"],
+    },
+    "platform.dismiss-process": {"process_id": "api-1", "reason": "replaced"},
     "category.define": {
         "category_id": "cranes",
         "name": "Cranes",
@@ -278,7 +285,12 @@ LOADER = AssetImported(
 
 STORY = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled(), FILTER, received(), PLANNED)
 EMPTY = given()
+ADMITTED = ProcessAdmitted(
+    process_id="api-1", public_key="3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08", vouches=("user", "key")
+)
 STORIES = {
+    "platform.admit-process": given(company="_platform-1"),
+    "platform.dismiss-process": given(ADMITTED, company="_platform-1"),
     "company.create": EMPTY,
     "user.reactivate": given(ACME, UserDeactivated(user_id="tess", reason="left the company")),
     "role.change": given(ACME, STOREKEEPER),
