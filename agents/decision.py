@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic_core import to_json
 
-from agents.proof import Proof
+from agents.proof import Fitting, Proof
 from agents.state import Head
 from domain import RULES
 from domain.decider import Refusal, Rejected
@@ -140,6 +140,7 @@ class Draft:
         self.answers: list[Answer] = []
         self.letters: list[Record] = []
         self._read: dict[int, Case | Unreadable] = {}
+        self._fitting: dict[int, Fitting | None] = {}
         self.tally: Counter[tuple[str, str]] = Counter()
         self.remembered: list[tuple[int, str]] = []
         self.failures = 0
@@ -152,6 +153,10 @@ class Draft:
     def read_ahead(self, records: Iterable[Record]) -> None:
         """Read what will be taken next, all at once: see `commit` for what that saves."""
         self._read = {record.offset: _read(record) for record in records}
+        proof, home = self.place.proof, self.place.home
+        for offset, case in self._read.items():
+            if isinstance(case, Case) and case.command.signature:
+                self._fitting[offset] = proof.ahead(case.command, self.book, home)
 
     def take(self, record: Record) -> None:
         """Decide one record, or skip one that was decided before."""
@@ -268,7 +273,8 @@ class Draft:
 
     def _answer(self, case: "Case") -> None:
         try:
-            self.place.proof.check(case.command, case.now, self.book, self.place.home)
+            fitting = self._fitting.get(case.record.offset)
+            self.place.proof.check(case.command, case.now, self.book, self.place.home, fitting)
         except Rejected as refusal:
             self._disbelieve(case, refusal)
             return

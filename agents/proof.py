@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from typing import NamedTuple, Self
 
 from domain.engine import Book, unauthenticated
 from domain.key import key
-from domain.platform import OWN_COMPANY, platform
+from domain.platform import OWN_COMPANY, Process, platform
 from topics.keys import from_base64url
 from topics.messages import CommandMessage
 from topics.settings import Settings
@@ -20,6 +20,13 @@ from topics.signing import (
     parse,
     shared_secret,
 )
+
+
+class Fitting(NamedTuple):
+    """The platform's process whose signature a command has, and the secret by which that was seen."""
+
+    kid: str
+    secret: bytes
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,24 @@ class Proof:
         private_key = from_base64url(settings.lanes_private_key.get_secret_value())
         return cls(settings.takes_unsigned, private_key, settings.root_public_key)
 
-    def check(self, command: CommandMessage, now: datetime, book: Book, home: str) -> None:
-        """Raises the refusal `unauthenticated`. `home` is the platform's own company in the lane's partition."""
+    def ahead(self, command: CommandMessage, book: Book, home: str) -> Fitting | None:
+        """What its signature fits by what is known now. Most of the price of a check, paid for many at once: the same
+        few functions stay in the processor's caches."""
+        try:
+            given = parse(command.signature or "")
+            fitting = Fitting(given.kid, self._secret_of(book.aggregate(home, platform, given.kid).state))
+            check_hmac(command, given, fitting.secret)
+        except BadSignature:
+            return None
+        return fitting
+
+    def check(
+        self, command: CommandMessage, now: datetime, book: Book, home: str, fitting: Fitting | None = None
+    ) -> None:
+        """Raises the refusal `unauthenticated`. `home` is the platform's own company in the lane's partition, and
+        `fitting` what was found ahead."""
+        if fitting is not None and self._fits_still(fitting, command, book, home):
+            return
         try:
             self._check(command, now, book, home)
         except BadSignature as fault:
@@ -64,9 +87,19 @@ class Proof:
 
     def _check_process(self, command: CommandMessage, given: Signature, book: Book, home: str) -> None:
         process = book.aggregate(home, platform, given.kid).state
-        if not process.speaks_for(command.actor) or not self.private_key:
+        if not process.speaks_for(command.actor):
             raise BadSignature("the key that signed does not speak for this actor, or is not believed any more")
-        check_hmac(command, given, shared_secret(self.private_key, from_base64url(process.public_key)))
+        check_hmac(command, given, self._secret_of(process))
+
+    def _fits_still(self, fitting: Fitting, command: CommandMessage, book: Book, home: str) -> bool:
+        """Whether the state in which the command is decided says of the process what was known ahead."""
+        process = book.aggregate(home, platform, fitting.kid).state
+        others = not OWN_COMPANY.fullmatch(command.company_id)
+        return others and process.speaks_for(command.actor) and self._secret_of(process) == fitting.secret
+
+    def _secret_of(self, process: Process) -> bytes:
+        """Raises BadSignature where there is none."""
+        return shared_secret(self.private_key, process.public_key)
 
 
 def _check_company_key(command: CommandMessage, given: Signature, now: datetime, book: Book) -> None:

@@ -41,6 +41,7 @@ GOALS: dict[tuple[str, str], tuple[str, float]] = {
     ("memory", "bytes_per_machine"): ("<=", 1024),
     ("projection", "ratio"): (">=", 0.5),
     ("past", "ratio"): ("<=", 3),
+    ("signing", "share"): ("<=", 0.1),
 }
 COMPARED = {">=": operator.ge, "<=": operator.le}
 

@@ -8,13 +8,17 @@ from cyclopts import App
 
 from domain.key import CreateKey, key
 from domain.model import Command
+from domain.platform import AdmitProcess, DismissProcess
 from domain.record import Status
+from ops.admission import to_each_partition
 from ops.console import AsJson, err, out, say, table, write_json
 from ops.database import told
+from ops.errors import Fault
 from ops.render import outcome_text
 from ops.send import Envelope, as_typed, deliver, message_of
 from ops.stack import resolve
 from topics.keys import Secret
+from topics.publisher import publish
 from topics.settings import Settings
 from views.keys import KEYS
 from views.reading import read_engine, reading
@@ -71,6 +75,35 @@ def creation(secret: Secret, name: str, permissions: tuple[str, ...], expires_at
     """The command that gives the company the public half."""
     plain = {"key_id": secret.key_id, "name": name, "public_key": secret.public_key, "permissions": list(permissions)}
     return as_typed(CreateKey, plain | ({"expires_at": expires_at} if expires_at else {}))
+
+
+@app.command
+async def apply(
+    process_id: str, *, public_key: str | None = None, vouches: tuple[str, ...] = (), dismiss: str | None = None
+) -> None:
+    """Tell every partition to believe a process of the platform, or to believe it no more; signed by the root key.
+
+    Parameters
+    ----------
+    process_id
+        Id of the process, as its BITCORP_SIGNING_KEY has it before the colon.
+    public_key
+        Its X25519 public key, base64url.
+    vouches
+        For whom it speaks: user, key, operator or system:<agent>; repeat it for more.
+    dismiss
+        Why it is believed no more; instead of the key.
+    """
+    if (dismiss is None) == (public_key is None):
+        raise Fault("Either --public-key and --vouches admit the process, or --dismiss <reason> dismisses it.")
+    settings = resolve(Settings())
+    command: AdmitProcess | DismissProcess
+    if dismiss is not None:
+        command = DismissProcess(process_id=process_id, reason=dismiss)
+    else:
+        command = AdmitProcess(process_id=process_id, public_key=public_key or "", vouches=vouches)
+    await publish(settings, to_each_partition(settings, command))
+    say(f"Sent to the lanes of all {settings.partitions} partitions.")
 
 
 @app.command(name="list")

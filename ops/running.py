@@ -1,5 +1,6 @@
 """The whole platform on one machine: servers, topics, schema, workers and API, started and stopped as one."""
 
+import asyncio
 import http.client
 import os
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Self
 
 from pydantic import SecretStr
 
-from ops import stack
+from ops import admission, stack
 from ops.embedded import EmbeddedError, Kafka, Postgres
 from ops.embedded.errors import Report, silent
 from ops.embedded.locks import Lock
@@ -20,6 +21,7 @@ from ops.migrate import bring_up_to_date
 from ops.settings import as_environment
 from ops.supervisor import Kept, Process, Supervisor
 from topics.provision import create_topics
+from topics.publisher import publish
 from topics.settings import Settings
 
 READY_SECONDS = 90.0
@@ -129,6 +131,9 @@ class Platform:
     def _prepare(self) -> None:
         for done in create_topics(self.settings):
             self._report(done)
+        self.settings = admission.ensure(self.settings)
+        if self.settings.root_private_key.get_secret_value():
+            asyncio.run(publish(self.settings, admission.admission_of(self.settings)))
         bring_up_to_date(self.settings)
         stack.write(
             self.settings.directory,

@@ -189,6 +189,16 @@ class Publisher:
         ending.add_done_callback(self._endings.discard)
 
 
+async def publish(settings: Settings, commands: Sequence[CommandMessage]) -> None:
+    """Send some commands and be done. Raises Unavailable."""
+    publisher = Publisher(settings)
+    await publisher.start()
+    try:
+        await publisher.send(*commands)
+    finally:
+        await publisher.stop()
+
+
 async def _deliver(producer: AIOKafkaProducer | None, records: Sequence[Record]) -> None:
     """One after the other into the producer, which keeps the order of each partition; then wait for all."""
     if producer is None:

@@ -84,7 +84,7 @@ def signer_of(settings: Settings) -> Sign:
     kid, _, private_key = settings.signing_key.get_secret_value().partition(":")
     if not kid:
         return lambda command: command
-    secret = shared_secret(from_base64url(private_key), from_base64url(settings.lanes_public_key))
+    secret = shared_secret(from_base64url(private_key), settings.lanes_public_key)
     sign = hmac_signer(kid, secret)
     return lambda command: command if command.signature else sign(command)
 
@@ -151,14 +151,14 @@ def _ed25519(public_key: str) -> Ed25519PublicKey:
 
 
 @lru_cache(maxsize=1_000)
-def shared_secret(private_key: bytes, public_key: bytes) -> bytes:
-    """What the holders of two X25519 pairs have in common, each from the own private and the other's public half.
+def shared_secret(private_key: bytes, public_key: str) -> bytes:
+    """What the holders of two X25519 pairs have in common, each from the own private half and the other's public one,
+    which is base64url.
 
     Raises BadSignature where one of them is no key."""
     try:
-        exchanged = X25519PrivateKey.from_private_bytes(private_key).exchange(
-            X25519PublicKey.from_public_bytes(public_key)
-        )
+        public = X25519PublicKey.from_public_bytes(from_base64url(public_key))
+        exchanged = X25519PrivateKey.from_private_bytes(private_key).exchange(public)
     except ValueError as fault:
         raise BadSignature("the keys cannot be used together") from fault
     return HKDF(SHA256(), 32, None, CONTEXT.encode()).derive(exchanged)

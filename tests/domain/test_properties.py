@@ -25,7 +25,7 @@ from domain.decider import Actor, Rejected, Rule
 from domain.depreciation import Account, BookName, BookPolicy
 from domain.engine import Book, Request, Versioned, decide, decode_aggregate, encode_aggregate
 from domain.equipment import Assignee, Breakdown, Equipment, Job, MeterReading, equipment
-from domain.key import Key
+from domain.key import Key, key
 from domain.maintenance import MaintenanceType, Meter
 from domain.masks import DEFAULT_MASK
 from domain.model import Command, Day, Email, Id, Instant, Money, Name, Role, State, TaxId
@@ -42,7 +42,6 @@ from tests.domain.acme import (
     FINANCIAL,
     OPERATOR,
     PLANNED,
-    PLANT,
     TODAY,
     depreciated,
     every,
@@ -232,7 +231,6 @@ START = given(
     taken("2"),
     KEPT,
     PLANNED,
-    PLANT,
     PLANNED.model_copy(update={"plan_id": "daily", "next_due": None}),
 )
 
@@ -260,8 +258,9 @@ WEIGHTS = {
     "asset.import": 10,
     "asset.undo-asset-import": 8,
 }
-#: Processes live in companies of the platform's own: tests/domain/test_platform.py.
-OF_COMPANIES = [decider for decider in DECIDERS if decider is not platform]
+#: Keys and processes, which nothing here needs, have lives of their own: test_key.py, test_platform.py.
+APART = (key, platform)
+OF_COMPANIES = [decider for decider in DECIDERS if decider not in APART]
 KINDS = [
     rule
     for decider in OF_COMPANIES
@@ -301,9 +300,6 @@ def choices(dice: Random, today: datetime) -> dict[str, Any]:
         "serial_number": ["EQ-2024-EX-000007", "EQ-2024-EX-000009", "EQ-2024-EX-000011", "XX-009"],
         "email": ["ADA@acme.example", "nina@acme.example"],
         "roles": [(Role.VIEWER,), (Role.ADMIN,), (Role.TECHNICIAN, Role.MANAGER), ("driver",)],
-        "key_id": ["plant-4", "plant-4", "scales"],
-        "public_key": [PLANT.public_key],
-        "expires_at": [today - timedelta(days=1), today + timedelta(days=90)],
         "role": ["driver", "driver", "clerk"],
         "permissions": [("equipment.move",), ("equipment.move", "role.define"), ("equipment.fly",)],
         "reason": ["worn out"],
@@ -365,7 +361,7 @@ def life(seed: int) -> list[Answer]:
     return answers
 
 
-LIVES = 88
+LIVES = 70
 remembered = cache(life)
 
 
@@ -378,7 +374,7 @@ def test_whatever_is_asked_is_accepted_or_refused_and_the_events_tell_the_state(
 def test_these_lives_have_seen_every_event_and_most_refusals() -> None:
     answers = [answer for seed in range(LIVES) for answer in remembered(seed)]
     happened = {type(fact.event) for answer in answers for fact in answer.facts}
-    assert happened == set(HOMES) - {CompanyCreated, *platform.events}
+    assert happened == set(HOMES) - {CompanyCreated, *key.events, *platform.events}
     assert len({answer.code for answer in answers}) > 20
 
 
