@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 
 from domain.engine import Book, unauthenticated
 from domain.key import key
-from domain.platform import OWN_COMPANY, Process, platform
+from domain.platform import Process, is_own, platform
 from topics.keys import from_base64url
 from topics.messages import CommandMessage
 from topics.settings import Settings
@@ -59,15 +59,14 @@ class Proof:
     ) -> None:
         """Raises the refusal `unauthenticated`. `home` is the platform's own company in the lane's partition, and
         `fitting` what was found ahead."""
-        if fitting is not None and self._fits_still(fitting, command, book, home):
-            return
         try:
-            self._check(command, now, book, home)
+            if fitting is None or not self._fits_still(fitting, command, book, home):
+                self._check(command, now, book, home)
         except BadSignature as fault:
             raise unauthenticated(f"{fault}.".capitalize()) from fault
 
     def _check(self, command: CommandMessage, now: datetime, book: Book, home: str) -> None:
-        if OWN_COMPANY.fullmatch(command.company_id):
+        if is_own(command.company_id):
             self._check_root(command)
         elif command.signature is not None:
             given = parse(command.signature)
@@ -94,8 +93,11 @@ class Proof:
     def _fits_still(self, fitting: Fitting, command: CommandMessage, book: Book, home: str) -> bool:
         """Whether the state in which the command is decided says of the process what was known ahead."""
         process = book.aggregate(home, platform, fitting.kid).state
-        others = not OWN_COMPANY.fullmatch(command.company_id)
-        return others and process.speaks_for(command.actor) and self._secret_of(process) == fitting.secret
+        return (
+            process.speaks_for(command.actor)
+            and self._secret_of(process) == fitting.secret
+            and not is_own(command.company_id)
+        )
 
     def _secret_of(self, process: Process) -> bytes:
         """Raises BadSignature where there is none."""

@@ -17,7 +17,7 @@ from domain.company import ReactivateCompany, company, company_suspended
 from domain.decider import Actor, Decider, Kind, Refusal, Rejected, Roster, Rule
 from domain.key import key
 from domain.model import Event, State
-from domain.platform import OWN_COMPANY, platform
+from domain.platform import is_own, platform
 from domain.role import role
 from domain.user import user
 from domain.zones import day_in
@@ -351,7 +351,7 @@ def _plain(part: int | str) -> str:
 
 def _check_company(rule: Rule[Any], request: Request, book: Book) -> None:
     if rule.decider is platform:
-        if not OWN_COMPANY.fullmatch(request.company_id):
+        if not is_own(request.company_id):
             raise invalid("Processes are admitted in the platform's own companies alone: bitcorp keys apply.")
         return
     firm = book.aggregate(request.company_id, company, request.company_id)

@@ -14,8 +14,14 @@ from domain.decider import Actor, Context, Decider
 from domain.key import PublicKey
 from domain.model import Command, Event, Id, Reason, State, each_once
 
-#: No company of others begins with an underscore.
+#: Their names.
 OWN_COMPANY = re.compile(r"_platform-[0-9]{1,9}")
+
+
+def is_own(company_id: str) -> bool:
+    """Whether it is a company of the platform's own: no other id begins so."""
+    return company_id.startswith("_")
+
 
 Vouched = Annotated[
     str,

@@ -59,10 +59,9 @@ def _write(path: Path) -> None:
 
 
 def _settings_of(private: Mapping[str, str]) -> dict[str, object]:
-    root = Ed25519PrivateKey.from_private_bytes(from_base64url(private["root"]))
     return {
         "root_private_key": SecretStr(private["root"]),
-        "root_public_key": base64url(root.public_key().public_bytes_raw()),
+        "root_public_key": root_key(private["root"]),
         "lanes_private_key": SecretStr(private["lanes"]),
         "lanes_public_key": exchange_key(private["lanes"]),
         "signing_key": SecretStr(f"{EMBEDDED}:{private[EMBEDDED]}"),
@@ -72,6 +71,11 @@ def _settings_of(private: Mapping[str, str]) -> dict[str, object]:
 def exchange_key(private_key: str) -> str:
     """The public half of an X25519 key, both in base64url."""
     return base64url(X25519PrivateKey.from_private_bytes(from_base64url(private_key)).public_key().public_bytes_raw())
+
+
+def root_key(private_key: str) -> str:
+    """The public half of an Ed25519 key, both in base64url."""
+    return base64url(Ed25519PrivateKey.from_private_bytes(from_base64url(private_key)).public_key().public_bytes_raw())
 
 
 def admission_of(settings: Settings) -> list[CommandMessage]:

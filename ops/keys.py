@@ -4,20 +4,22 @@ import asyncio
 import sys
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cyclopts import App
 
 from domain.key import CreateKey, key
 from domain.model import Command
 from domain.platform import AdmitProcess, DismissProcess
 from domain.record import Status
-from ops.admission import to_each_partition
+from ops.admission import exchange_key, root_key, to_each_partition
 from ops.console import AsJson, err, out, say, table, write_json
 from ops.database import told
 from ops.errors import Fault
 from ops.render import outcome_text
 from ops.send import Envelope, as_typed, deliver, message_of
 from ops.stack import resolve
-from topics.keys import Secret
+from topics.keys import Secret, base64url
 from topics.publisher import publish
 from topics.settings import Settings
 from views.keys import KEYS
@@ -75,6 +77,19 @@ def creation(secret: Secret, name: str, permissions: tuple[str, ...], expires_at
     """The command that gives the company the public half."""
     plain = {"key_id": secret.key_id, "name": name, "public_key": secret.public_key, "permissions": list(permissions)}
     return as_typed(CreateKey, plain | ({"expires_at": expires_at} if expires_at else {}))
+
+
+@app.command
+def pair(*, root: bool = False) -> None:
+    """Make a key pair for the platform's own settings, and print both halves as JSON. Nothing is kept.
+
+    Parameters
+    ----------
+    root
+        An Ed25519 pair, for the root; else an X25519 pair, for the lanes or for a process.
+    """
+    private_key = base64url((Ed25519PrivateKey if root else X25519PrivateKey).generate().private_bytes_raw())
+    write_json({"private_key": private_key, "public_key": (root_key if root else exchange_key)(private_key)})
 
 
 @app.command

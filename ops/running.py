@@ -147,7 +147,7 @@ class Platform:
         folder = self.settings.directory
         self.processes = [
             *(
-                Process(name, words, folder, self._environment(port))
+                Process(name, words, folder, self._environment(port, lanes=words[-1] == "lanes"))
                 for (name, words), port in zip(named, ports, strict=True)
             ),
             Process("api", ["api"], folder, self._environment(0)),
@@ -155,8 +155,11 @@ class Platform:
         self._supervisor.start(self.processes)
         self.processes[-1].wait_until(self._ready, READY_SECONDS)
 
-    def _environment(self, metrics_port: int) -> Mapping[str, str]:
-        return os.environ | as_environment(self.settings.model_copy(update={"metrics_port": metrics_port}))
+    def _environment(self, metrics_port: int, *, lanes: bool = False) -> Mapping[str, str]:
+        """No process gets the root's secret key, and only lanes get that of the lanes."""
+        hidden = {"root_private_key": SecretStr("")} | ({} if lanes else {"lanes_private_key": SecretStr("")})
+        own = self.settings.model_copy(update={"metrics_port": metrics_port, **hidden})
+        return os.environ | as_environment(own)
 
     def _ready(self) -> bool:
         connection = http.client.HTTPConnection(self.settings.api_host, self.settings.api_port, timeout=2)

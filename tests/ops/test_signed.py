@@ -64,11 +64,24 @@ def test_the_platform_s_own_processes_are_believed_until_they_are_dismissed(plat
     bitcorp.use(platform.settings)
     letters = [json.loads(line) for line in bitcorp("dead-letters", "list", "--json").out.splitlines()]
     assert [letter["reason"] for letter in letters] == ["unauthenticated"]
+    number = json.loads(bitcorp("dead-letters", "list", "--json").out.splitlines()[0])
+    retried = bitcorp("dead-letters", "retry", f"{number['partition']}:{number['offset']}")
+    assert retried.code == 0, retried.text
     dismissed = bitcorp("keys", "apply", "embedded", "--dismiss", "replaced")
     assert dismissed.code == 0, dismissed.text
     refused = bitcorp(*order)
     assert "rejected: unauthenticated" in refused.text
     assert bitcorp("verify").code == 0
+
+
+def test_a_pair_is_printed_and_admitted(platform: Platform, bitcorp: Shell) -> None:
+    bitcorp.use(platform.settings)
+    made, root = json.loads(bitcorp("keys", "pair").out), json.loads(bitcorp("keys", "pair", "--root").out)
+    assert len({*made.values(), *root.values()}) == 4
+    said = bitcorp("keys", "apply", "timer-2", "--public-key", made["public_key"], "--vouches", "system:planner")
+    assert said.code == 0, said.text
+    both = bitcorp("keys", "apply", "timer-2", "--public-key", made["public_key"], "--dismiss", "replaced")
+    assert both.code == 1
 
 
 def test_without_the_root_key_nobody_is_admitted(platform: Platform, bitcorp: Shell) -> None:
