@@ -28,6 +28,7 @@ from domain.engine import (
     failed,
     id_reused,
     invalid,
+    unauthenticated,
     version_conflict,
 )
 from domain.record import Status
@@ -261,7 +262,9 @@ class Draft:
             return
         case = Case.of(record, command)
         stored = self.book.get(case.key)
-        if stored is not None:
+        if not self.place.proof.unsigned:
+            self._publish_disbelief(case, unauthenticated(detail))  # what cannot be read proves nothing either
+        elif stored is not None:
             self._answer_again(case, stored)
         else:
             self._answer_with(case, _refused(invalid(detail)) if reason == "invalid" else _broken())
@@ -297,8 +300,11 @@ class Draft:
             self._answer_with(case, self._accepted(case, facts), facts)
 
     def _disbelieve(self, case: "Case", refusal: Rejected) -> None:
-        """Nobody has proved to have sent this, so it takes no id: whoever has the id may still send the command."""
         self._dead_letter(case.record, refusal.code, refusal.detail)
+        self._publish_disbelief(case, refusal)
+
+    def _publish_disbelief(self, case: "Case", refusal: Rejected) -> None:
+        """Nobody has proved to have sent this, so it takes no id: whoever has the id may still send the command."""
         self._publish(case, _refused(refusal) | {"position": self.events - 1, "conflict": True})
 
     def _answer_again(self, case: "Case", stored: bytes) -> None:

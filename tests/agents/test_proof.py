@@ -119,6 +119,14 @@ def test_a_refused_command_takes_no_id_so_that_its_owner_can_still_send_it(desk:
     assert desk.take(as_api(command)).repeat
 
 
+def test_what_cannot_be_read_takes_no_id_either(desk: Desk) -> None:
+    command = rename(FIRM, "m-1", "Digger")
+    outcome = desk.take(command._replace(data=b"{"))
+    assert (outcome.code, outcome.conflict) == ("unauthenticated", True)
+    assert read_dead_letter(desk.letters[-1]).reason == "invalid"
+    desk.accepts(as_api(command))
+
+
 def test_a_changed_command_is_refused(desk: Desk) -> None:
     signed = as_api(rename(FIRM, "m-1", "Digger"))
     desk.refuses(signed._replace(actor=Actor("user", "max")))
