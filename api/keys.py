@@ -20,7 +20,7 @@ from pydantic_core import to_json
 
 from api.commands import SOURCE, Commands, chosen_id, command_path, composed, data_of, decided, item_of, pending
 from api.database import Database
-from api.door import KEY, ROOT, bearer, refused
+from api.door import KEY, REQUEST_ID, ROOT, bearer, refused
 from api.problems import fields_wrong, not_permitted
 from api.tokens import Principal
 from domain.decider import Actor
@@ -64,7 +64,7 @@ class Keys:
             found = await self._opened(secret)
             _check_reading(request, found)
             request[KEY] = Principal(Actor("key", secret.key_id), secret.company_id)
-            self._uses.note(secret, found)
+            self._uses.note(secret, found, request[REQUEST_ID])
         return await handler(request)
 
     async def _opened(self, secret: Secret) -> KeyItem:
@@ -104,7 +104,7 @@ class Uses:
         self._noted: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._telling: set[asyncio.Task[None]] = set()
 
-    def note(self, secret: Secret, found: KeyItem) -> None:
+    def note(self, secret: Secret, found: KeyItem, request_id: str) -> None:
         now, name = datetime.now(UTC), (secret.company_id, secret.key_id)
         known = found.last_used_at is not None and now - found.last_used_at < USES_APART
         if known or time.monotonic() - self._noted.get(name, float("-inf")) < USES_APART.total_seconds():
@@ -112,7 +112,7 @@ class Uses:
         self._noted[name] = time.monotonic()
         if len(self._noted) > MOST_NOTED:
             self._noted.popitem(last=False)
-        task = asyncio.create_task(self._tell(use_of(*name, now)))
+        task = asyncio.create_task(self._tell(use_of(*name, now, request_id)))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
@@ -127,7 +127,7 @@ class Uses:
         await asyncio.gather(*self._telling)
 
 
-def use_of(company_id: str, key_id: str, now: datetime) -> CommandMessage:
+def use_of(company_id: str, key_id: str, now: datetime, request_id: str) -> CommandMessage:
     """The command that tells of a use; of several processes that see one within an hour the first is heard."""
     rule, turn = key.rules[RecordKeyUse], int(now.timestamp() // USES_APART.total_seconds())
     return CommandMessage(
@@ -139,6 +139,7 @@ def use_of(company_id: str, key_id: str, now: datetime) -> CommandMessage:
         actor=Actor("system", DOORKEEPER),
         data=to_json(RecordKeyUse(key_id=key_id)),
         source=SOURCE,
+        correlation_id=request_id,
     )
 
 
