@@ -16,6 +16,7 @@ from api.credentials import Credentials
 from api.database import Database
 from api.docs import Docs
 from api.door import Door
+from api.keys import NewKeys
 from api.limits import make_limits
 from api.manners import Manners
 from api.me import Self
@@ -25,6 +26,7 @@ from api.permissions import Permissions
 from api.probes import Probes
 from api.queries import Queries
 from api.server import Runner
+from api.systems import Systems
 from api.tokens import accepted_keys
 from domain import CREDENTIALS
 from topics import logs, metrics
@@ -40,8 +42,9 @@ def make_app(settings: Settings) -> web.Application:
     publisher, follower, database = Publisher(settings), Follower(settings), Database(settings)
     decisions, secrets = Follower(settings, CREDENTIALS), Database(settings, sign_in_engine)
     permissions = Permissions(settings, database)
+    systems = Systems(permissions, publisher)
     provider = Provider(settings) if settings.oidc_issuer else None
-    door = Door(settings, accepted_keys(settings), permissions, provider)
+    door = Door(settings, accepted_keys(settings), permissions, systems, provider)
     queries = Queries(door, database, permissions)
     manners, limits = Manners(settings), make_limits(settings, door)
     app = web.Application(middlewares=[manners.around, limits.around], client_max_size=settings.body_limit)
@@ -52,6 +55,7 @@ def make_app(settings: Settings) -> web.Application:
         queries,
         Bulk(commands),
         Auth(door, Credentials(publisher, decisions, database, secrets)),
+        NewKeys(commands),
         Self(door, permissions),
         Probes(settings, publisher, follower, database),
         Docs(),
@@ -62,6 +66,7 @@ def make_app(settings: Settings) -> web.Application:
         kept = (publisher, follower, decisions, permissions)
         await asyncio.gather(*(each.start() for each in kept))
         yield
+        await systems.stop()
         await asyncio.gather(*(each.stop() for each in (*kept, database, secrets)))
 
     async def no_more_waiting(app: web.Application) -> None:

@@ -27,9 +27,11 @@ from api.problems import (
     unsupported_media_type,
 )
 from api.spreadsheet import CSV
+from api.systems import Systems
 from api.tokens import BadToken, Keys, Principal, verify
 from domain.decider import Actor
 from topics import cloudevents
+from topics.keys import PREFIX
 from topics.settings import Settings
 
 ROOT = "/api/v1"
@@ -50,15 +52,13 @@ class Door:
     settings: Settings
     keys: Keys
     permissions: Permissions
+    systems: Systems
     provider: Provider | None = None
 
     async def identify(self, request: web.Request) -> Principal | None:
         """Find out who asks, once for each request; None where it is nobody whom we believe."""
         try:
-            token = bearer(request)
-            foreign = self.provider is not None and self.provider.issued(token)
-            found = await (self._of_another(request, token) if foreign else self._of_ours(token))
-            request[PRINCIPAL] = found
+            found = request[PRINCIPAL] = await self._believed(request, bearer(request))
         except Problem as problem:
             request[REFUSED] = problem
             return None
@@ -71,15 +71,19 @@ class Door:
             raise request[REFUSED]
         return request[PRINCIPAL]
 
-    async def _of_ours(self, token: str) -> Principal:
+    async def _believed(self, request: web.Request, token: str) -> Principal:
+        if token.startswith(PREFIX):
+            with translated():
+                return await self.systems.of_key(token, request[REQUEST_ID])
+        if self.provider is not None and self.provider.issued(token):
+            return await self._of_another(request, self.provider, token)
         with translated():
             return verify(self.settings, self.keys, token)
 
-    async def _of_another(self, request: web.Request, token: str) -> Principal:
+    async def _of_another(self, request: web.Request, provider: Provider, token: str) -> Principal:
         """The user of the company named for whom the identity stands."""
-        assert self.provider is not None
         with translated():
-            identity = await self.provider.verify(token)
+            identity = await provider.verify(token)
         company_id = self._company_of(request, identity)
         user_id = await self.permissions.holder(company_id, identity.issuer, identity.subject)
         if user_id is None:

@@ -17,12 +17,14 @@ from api.schemas import Schema, Schemas
 from api.spreadsheet import CSV
 from domain import RULES
 from domain.decider import Rule
+from domain.key import CreateKey, key
 from views import RESOURCES
 from views.outcomes import OUTCOMES, OutcomeItem
 from views.resource import Parameter, Resource, item_parameters, parameters
 
 TEXT: Schema = {"type": "string"}
 LINK: Schema = {"type": "string", "format": "uri-reference"}
+SECRET: Schema = {"type": "string", "description": "`bcp_<company>_<key>_<seed>_<check>`; it is shown nowhere else"}
 UUID: Schema = {"type": "string", "format": "uuid"}
 
 INTRODUCTION = """\
@@ -80,6 +82,7 @@ def document() -> dict[str, Any]:
             paths[f"{ROOT}/{resource.item_path}/diff"] = {"get": diff_operation(resource)}
     paths[ME] = {"get": me_operation(schemas)}
     paths[f"{ROOT}/bulk"] = {"post": bulk_operation(schemas)}
+    paths[f"{ROOT}/auth/keys"] = {"post": new_key_operation(schemas)}
     paths[f"{ROOT}/commands/{{command_id}}/undo"] = {"post": undo_operation()}
     for route in ROUTES:
         paths[f"{ROOT}/auth/{route.path}"] = {"post": auth_operation(route, schemas)}
@@ -206,6 +209,34 @@ def bulk_operation(schemas: Schemas) -> dict[str, Any]:
         "parameters": [*map(parameter_ref, ("IdempotencyKey", "Prefer", *CARRIED))],
         "requestBody": {"required": True, "content": {JSON: body}},
         "responses": bulk_responses(),
+    }
+
+
+def new_key_operation(schemas: Schemas) -> dict[str, Any]:
+    """That of the command, but for the public key, which is made here, and the secret, which is shown here alone."""
+    command, full = command_operation(key.rules[CreateKey], schemas), schemas.of(CreateKey)
+    told = {"schema": {"type": "object", "required": ["secret"], "properties": {"secret": SECRET}}}
+    left = {"public_key"}
+    schema = full | {
+        "properties": {name: kind for name, kind in full["properties"].items() if name not in left},
+        "required": [name for name in full["required"] if name not in left | {key.key}],
+    }
+    example = {name: found for name, found in schemas.example(full).items() if name not in left}
+    body = {"schema": schemas.add("MakeKeyBody", schema), "example": example}
+    return command | {
+        "operationId": "makeKey",
+        "summary": "Make a key with its pair; the answer shows the secret half, once.",
+        "parameters": [*map(parameter_ref, ("IdempotencyKey", *CARRIED))],
+        "requestBody": {"required": True, "content": {JSON: body}},
+        "responses": {
+            "201": {"description": "The key is made.", "headers": header_refs(*ALWAYS), "content": {JSON: told}},
+            "202": {
+                "description": "The key is ordered, and not decided yet.",
+                "headers": header_refs(*ALWAYS),
+                "content": {JSON: told},
+            },
+            **problems(WRITING),
+        },
     }
 
 

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 import structlog
@@ -23,6 +24,7 @@ from api.tokens import Principal
 from domain import RULES
 from domain.company import company
 from domain.engine import actor_unknown, forbidden
+from domain.key import key
 from domain.permissions import granted
 from domain.role import role
 from domain.user import user
@@ -30,10 +32,10 @@ from topics.catalogue import EVENTS, partition_of
 from topics.settings import Settings
 from views.checkpoints import Checkpoint
 from views.reading import Reader
-from views.standing import checkpoint, holder, standing
+from views.standing import Opening, checkpoint, holder, opening, standing
 
 #: Aggregates whose events change what somebody may do.
-DECISIVE = frozenset(decider.name for decider in (user, role, company))
+DECISIVE = frozenset(decider.name for decider in (user, role, key, company))
 OPERATORS = frozenset(rule.permission for rule in RULES.values() if rule.operators)
 REMEMBERED_SECONDS = 300.0
 MOST_COMPANIES = 10_000
@@ -81,6 +83,8 @@ class Permissions(Following):
         """What the caller may do. Raises the problem that it is nothing."""
         if principal.company_id is None:
             return Access(("operator",), OPERATORS)
+        if principal.actor.kind == "key":
+            return await self._of_key(principal.company_id, principal.actor.id)
         user_id = principal.actor.id
         found = await self._known(principal.company_id, user_id, lambda reader: standing(reader, user_id))
         if found is None or not found.active:
@@ -88,6 +92,18 @@ class Permissions(Following):
         if found.suspended:
             raise not_permitted("The company is suspended.")
         return Access(found.roles, granted(found.roles, found.listed))
+
+    async def _of_key(self, company_id: str, key_id: str) -> Access:
+        found = await self.key(company_id, key_id)
+        if found is None or not found.opens_at(datetime.now(UTC)):
+            raise of_refusal(actor_unknown)()
+        if found.suspended:
+            raise not_permitted("The company is suspended.")
+        return Access((), found.permissions)
+
+    async def key(self, company_id: str, key_id: str) -> Opening | None:
+        """The key of the company's systems with that id."""
+        return await self._known(company_id, f"key {key_id}", lambda reader: opening(reader, key_id))
 
     def changed(self, company_id: str, aggregate: str, position: int | None) -> None:
         """Something happened at the position of the company's partition; no matter if it is told twice."""

@@ -176,6 +176,7 @@ OWN_TYPES = tuple(found for found in list(globals().values()) if isinstance(foun
 
 ADVICE_OF_KIND = {
     Kind.INVALID: "Mend what `detail` and `errors` name, and send a new command (another Idempotency-Key).",
+    Kind.UNAUTHENTICATED: "Tell an operator: the process that you asked could not prove to the lanes who it is.",
     Kind.FORBIDDEN: "Ask somebody whose roles permit it.",
     Kind.MISSING: "Check the id; what another company owns is not shown.",
     Kind.CONFLICT: "Look at the resource as it is now, and decide anew.",

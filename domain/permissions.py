@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-from domain import BY_NAME, RULES
+from domain import PERMISSIONS, RULES
 from domain.model import Role
 
 BUILT_IN: frozenset[str] = frozenset(Role)
 
 #: Everything that can be read; each built-in role reads all of it.
-READS: frozenset[str] = frozenset(f"{name}.read" for name in BY_NAME)
+READS: frozenset[str] = frozenset(name for name in PERMISSIONS if name.endswith(".read"))
 
 
 def granted(roles: Iterable[str], listed: Iterable[str] = ()) -> frozenset[str]:

@@ -102,7 +102,7 @@ async def retry(number: str, *, attempt: int = 1, wait: float = 30) -> int:
 
 
 def new_attempt(record: Record, attempt: int) -> CommandMessage:
-    """The command of the dead letter under its next id. Raises Fault where the letter holds no command."""
+    """The command of the dead letter under its next id, not signed yet. Raises Fault where the letter holds none."""
     origin = read_dead_letter(record).origin
     try:
         command = read_command(origin)
@@ -111,7 +111,7 @@ def new_attempt(record: Record, attempt: int) -> CommandMessage:
             f"This dead letter is no command, so it cannot be retried as it is: {fault}. Its sender must send "
             "it again, well formed."
         ) from fault
-    return command._replace(id=attempt_id(command.id, attempt), causation_id=command.id)
+    return command._replace(id=attempt_id(command.id, attempt), causation_id=command.id, signature=None)
 
 
 def attempt_id(old: str, attempt: int) -> str:

@@ -1,9 +1,9 @@
 """Every setting of the product: `BITCORP_*` variables, one line of meaning each, printed by `bitcorp settings`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -105,6 +105,20 @@ class Settings(BaseSettings):
     oidc_company_claim: str = Field(
         default="", description="Claim that names the company; empty: the header Bitcorp-Company does"
     )
+    signing_key: SecretStr = Field(
+        default=SecretStr(""), description="<id>:<X25519 private key> with which this process signs commands"
+    )
+    lanes_public_key: str = Field(default="", description="X25519 public key of the lanes, for processes that sign")
+    lanes_private_key: SecretStr = Field(
+        default=SecretStr(""), description="X25519 private key of the lanes, the same for all, to check signatures"
+    )
+    root_public_key: str = Field(default="", description="Ed25519 public key by which lanes know the root key")
+    root_private_key: SecretStr = Field(
+        default=SecretStr(""), description="Ed25519 private key that admits processes: for bitcorp keys apply"
+    )
+    unsigned_commands: bool | None = Field(
+        default=None, description="Whether lanes take unsigned commands; default: only where single_node is on"
+    )
     metrics_host: str = Field(default="127.0.0.1", description="Address of a worker's /metrics and /health")
     metrics_port: int = Field(default=0, ge=0, le=65535, description="Port of a worker's /metrics and /health; 0: none")
 
@@ -114,3 +128,13 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="auto: text on a terminal, JSON elsewhere"
     )
+
+    @property
+    def takes_unsigned(self) -> bool:
+        return self.single_node if self.unsigned_commands is None else self.unsigned_commands
+
+    @model_validator(mode="after")
+    def _signs_in_production(self) -> Self:
+        if self.unsigned_commands and not self.single_node:
+            raise ValueError("unsigned commands are for single-node use alone: set BITCORP_UNSIGNED_COMMANDS=false")
+        return self
