@@ -20,6 +20,7 @@ from agents.faust_app import EXIT_FAULT, RAW, App, pulled, run, say_goodbye, unt
 from agents.kafka import KafkaLog, to_record
 from agents.lane import Lane
 from agents.log import LaneStopped, Lost
+from agents.proof import Proof
 from agents.state import PartitionState
 from agents.transport import Batch
 from domain import BUSINESS
@@ -225,7 +226,13 @@ class Worker:
         self.app.lease.take()
         for partition in sorted(partitions):
             lane = Lane(
-                Place(self.settings.prefix, partition, self.settings.partitions, self.realm),
+                Place(
+                    self.settings.prefix,
+                    partition,
+                    self.settings.partitions,
+                    self.realm,
+                    Proof.of(self.settings),
+                ),
                 self.table.state(partition),
                 self.log,
                 partial(self._decided, partition),

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic_core import to_json
 
+from agents.proof import Fitting, Proof
 from agents.state import Head
 from domain import BUSINESS
 from domain.decider import Refusal, Rejected
@@ -27,11 +28,12 @@ from domain.engine import (
     failed,
     id_reused,
     invalid,
+    unauthenticated,
     version_conflict,
 )
 from domain.realm import Realm
 from domain.record import Status
-from topics.catalogue import COMMANDS, TOPICS_OF, RealmTopics, Topic, partition_of
+from topics.catalogue import COMMANDS, TOPICS_OF, RealmTopics, Topic, own_company, partition_of
 from topics.cloudevents import Malformed, Record, size_of
 from topics.messages import (
     REROUTED,
@@ -60,6 +62,10 @@ NOT_PLAIN = re.compile(r"[^ !#-\[\]-~]")
 REMEMBERED = ("status", "code", "detail", "version", "first", "last", "position")
 
 
+#: What tests and tools ask for that decide again what lanes have decided.
+UNSIGNED = Proof()
+
+
 @dataclass(frozen=True)
 class Place:
     """What a lane knows of its surroundings: names and counts that are the same for every owner."""
@@ -68,10 +74,16 @@ class Place:
     partition: int
     partitions: int
     realm: Realm = BUSINESS
+    proof: Proof = UNSIGNED
 
     @property
     def topics(self) -> RealmTopics:
         return TOPICS_OF[self.realm.name]
+
+    @property
+    def home(self) -> str:
+        """The platform's own company in this partition."""
+        return own_company(self.partition, self.partitions)
 
     def topic(self, topic: Topic) -> str:
         return topic.named(self.prefix)
@@ -136,6 +148,7 @@ class Draft:
         self.answers: list[Answer] = []
         self.letters: list[Record] = []
         self._read: dict[int, Case | Unreadable] = {}
+        self._fitting: dict[int, Fitting | None] = {}
         self.tally: Counter[tuple[str, str]] = Counter()
         self.remembered: list[tuple[int, str]] = []
         self.failures = 0
@@ -148,6 +161,10 @@ class Draft:
     def read_ahead(self, records: Iterable[Record]) -> None:
         """Read what will be taken next, all at once: see `commit` for what that saves."""
         self._read = {record.offset: _read(record, self.place.realm) for record in records}
+        proof, home = self.place.proof, self.place.home
+        for offset, case in self._read.items():
+            if isinstance(case, Case) and case.command.signature:
+                self._fitting[offset] = proof.ahead(case.command, self.book, home)
 
     def take(self, record: Record) -> None:
         """Decide one record, or skip one that was decided before."""
@@ -252,7 +269,9 @@ class Draft:
             return
         case = Case.of(record, command)
         stored = self.book.get(case.key)
-        if stored is not None:
+        if not self.place.proof.unsigned:
+            self._publish_disbelief(case, unauthenticated(detail))  # what cannot be read proves nothing either
+        elif stored is not None:
             self._answer_again(case, stored)
         else:
             self._answer_with(case, _refused(invalid(detail)) if reason == "invalid" else _broken())
@@ -264,6 +283,12 @@ class Draft:
         self.tally["dead-letter", reason] += 1
 
     def _answer(self, case: "Case") -> None:
+        try:
+            fitting = self._fitting.get(case.record.offset)
+            self.place.proof.check(case.command, case.now, self.book, self.place.home, fitting)
+        except Rejected as refusal:
+            self._disbelieve(case, refusal)
+            return
         stored = self.book.get(case.key)
         if stored is not None:
             self._answer_again(case, stored)
@@ -281,6 +306,14 @@ class Draft:
             self._answer_with(case, _broken())
         else:
             self._answer_with(case, self._accepted(case, facts), facts)
+
+    def _disbelieve(self, case: "Case", refusal: Rejected) -> None:
+        self._dead_letter(case.record, refusal.code, refusal.detail)
+        self._publish_disbelief(case, refusal)
+
+    def _publish_disbelief(self, case: "Case", refusal: Rejected) -> None:
+        """Nobody has proved to have sent this, so it takes no id: whoever has the id may still send the command."""
+        self._publish(case, _refused(refusal) | {"position": self.events - 1, "conflict": True})
 
     def _answer_again(self, case: "Case", stored: bytes) -> None:
         """The first answer to a repeated id; a refusal where the id stands for another command."""

@@ -16,11 +16,17 @@ from api.credentials import Credentials
 from api.database import Database
 from api.docs import Docs
 from api.door import Door
+from api.keys import NewKeys
+from api.limits import make_limits
 from api.manners import Manners
+from api.me import Self
+from api.oidc import Provider
 from api.outcomes import Follower
+from api.permissions import Permissions
 from api.probes import Probes
 from api.queries import Queries
 from api.server import Runner
+from api.systems import Systems
 from api.tokens import accepted_keys
 from domain import CREDENTIALS
 from topics import logs, metrics
@@ -35,10 +41,13 @@ def make_app(settings: Settings) -> web.Application:
     """The application with all its routes. Kafka and PostgreSQL are looked for when it starts, and may come later."""
     publisher, follower, database = Publisher(settings), Follower(settings), Database(settings)
     decisions, secrets = Follower(settings, CREDENTIALS), Database(settings, sign_in_engine)
-    door = Door(settings, accepted_keys(settings))
-    queries = Queries(door, database)
-    manners = Manners(settings)
-    app = web.Application(middlewares=[manners.around], client_max_size=settings.body_limit)
+    permissions = Permissions(settings, database)
+    systems = Systems(permissions, publisher)
+    provider = Provider(settings) if settings.oidc_issuer else None
+    door = Door(settings, accepted_keys(settings), permissions, systems, provider)
+    queries = Queries(door, database, permissions)
+    manners, limits = Manners(settings), make_limits(settings, door)
+    app = web.Application(middlewares=[manners.around, limits.around], client_max_size=settings.body_limit)
     app.on_response_prepare.append(manners.prepare)
     commands = Commands(door, publisher, follower, queries)
     for part in (
@@ -46,15 +55,19 @@ def make_app(settings: Settings) -> web.Application:
         queries,
         Bulk(commands),
         Auth(door, Credentials(publisher, decisions, database, secrets)),
+        NewKeys(commands),
+        Self(door, permissions),
         Probes(settings, publisher, follower, database),
         Docs(),
     ):
         app.add_routes(part.routes())
 
     async def connections(app: web.Application) -> AsyncIterator[None]:
-        await asyncio.gather(publisher.start(), follower.start(), decisions.start())
+        kept = (publisher, follower, decisions, permissions)
+        await asyncio.gather(*(each.start() for each in kept))
         yield
-        await asyncio.gather(publisher.stop(), follower.stop(), decisions.stop(), database.stop(), secrets.stop())
+        await systems.stop()
+        await asyncio.gather(*(each.stop() for each in (*kept, database, secrets)))
 
     async def no_more_waiting(app: web.Application) -> None:
         follower.release()
@@ -76,7 +89,7 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = Runner(make_app(settings))
+    runner = Runner(make_app(settings), settings)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.api_host, settings.api_port).start()

@@ -176,7 +176,16 @@ HEADER_SCHEMAS: dict[str, Schema] = {
     "CommandHeaders": _headers(
         "Headers of a command.",
         _ATTRIBUTES,
-        _TRACING | {"ce_expectedversion": NUMBER | {"description": "Refuse unless the aggregate has this version"}},
+        _TRACING
+        | {
+            "ce_expectedversion": NUMBER | {"description": "Refuse unless the aggregate has this version"},
+            "ce_signature": _text(
+                "Detached JWS over id, type, key, subject, actor, expected version and SHA-256 of the value, by `kid`; "
+                "docs/signing.md says how",
+                pattern="^[A-Za-z0-9_-]+\\.\\.[A-Za-z0-9_-]+$",
+                maxLength=400,
+            ),
+        },
     ),
     "EventHeaders": _headers(
         "Headers of an event.",

@@ -81,6 +81,7 @@ class Bulk:
         door.accepts_json(request)
         company_id = door.company(principal)
         await self.commands.queries.wait(EQUIPMENT_HISTORY, request)
+        await self.commands.queries.permissions.check(principal)
         command_id = named(request)
 
         async def read(reader: Reader) -> list[tuple[int, Event]]:

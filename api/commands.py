@@ -101,7 +101,10 @@ class Commands:
             for command in commands:
                 self.queries.sightings.note(command.company_id, command.id)
             await asyncio.wait(answers, timeout=patience)
-            return [answer.result() if answer.done() else None for answer in answers]
+            outcomes = [answer.result() if answer.done() else None for answer in answers]
+            for outcome in filter(None, outcomes):
+                self.queries.permissions.changed(outcome.company_id, outcome.aggregate, outcome.last)
+            return outcomes
 
     async def _first(self, outcome: Outcome) -> OutcomeItem:
         """The first answer in full, as its view keeps it; what the lane remembers of it where there is no view."""

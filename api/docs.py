@@ -25,7 +25,7 @@ PAGE_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-HELP_POLICY = "default-src 'none'; style-src 'self'; frame-ancestors 'none'"
+HELP_POLICY = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 
 class Docs:

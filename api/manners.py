@@ -7,8 +7,9 @@ from contextlib import suppress
 import structlog
 from aiohttp import web
 
-from api import headers
+from api import cors, headers
 from api.door import REQUEST_ID, TRACEPARENT
+from api.limits import RATE_HEADERS
 from api.problems import (
     Problem,
     answer,
@@ -26,10 +27,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
+    "X-Permitted-Cross-Domain-Policies": "none",
+    "X-XSS-Protection": "0",  # browsers' filters opened holes of their own; the content policy does their work
     "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-NOTHING_LOADED = "default-src 'none'; frame-ancestors 'none'"
+NOTHING_LOADED = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 HSTS = "max-age=31536000; includeSubDomains"
 WORTH_COMPRESSING = 1024
 PROBED = ("/health", "/ready", "/metrics")
@@ -42,9 +47,11 @@ class Manners:
 
     def __init__(self, settings: Settings) -> None:
         self._base = settings.api_url.rstrip("/")
+        self._origins = cors.origins(settings.cors_origins)
 
     @web.middleware
     async def around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        structlog.contextvars.clear_contextvars()  # what the connection's last request left
         request[REQUEST_ID] = headers.request_id(request.headers)
         request[TRACEPARENT] = headers.traceparent(request.headers)
         started = time.perf_counter()
@@ -88,6 +95,8 @@ class Manners:
         with suppress(KeyError):
             response.headers["X-Request-Id"] = request[REQUEST_ID]
             response.headers["traceparent"] = request[TRACEPARENT]
+        response.headers.update(request.get(RATE_HEADERS, {}))
+        cors.allow(request, response, self._origins)
         response.headers.popall("Server", None)
 
 
@@ -126,6 +135,6 @@ def compress(request: web.Request, response: web.StreamResponse) -> None:
     """Gzip what is long. A strong ETag promises the same bytes, so an answer that has one is sent as it is."""
     if (response.content_length or 0) < WORTH_COMPRESSING:
         return
-    response.headers["Vary"] = "Accept-Encoding"
+    response.headers.add("Vary", "Accept-Encoding")
     if not response.headers.get("ETag", "").startswith('"') and headers.accepts_gzip(request.headers):
         response.enable_compression(web.ContentCoding.gzip)

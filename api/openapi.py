@@ -9,18 +9,22 @@ from api.bulk import MOST_COMMANDS, BulkBody
 from api.commands import path_of
 from api.door import JSON, ROOT
 from api.forms import ROUTES, Route
+from api.me import PATH as ME
+from api.me import Me
 from api.problems import CONTENT_TYPE, ProblemType, all_types
 from api.queries import OWNER
 from api.schemas import Schema, Schemas
 from api.spreadsheet import CSV
 from domain import RULES
 from domain.decider import Rule
+from domain.key import CreateKey, key
 from views import RESOURCES
 from views.outcomes import OUTCOMES, OutcomeItem
 from views.resource import Parameter, Resource, item_parameters, parameters
 
 TEXT: Schema = {"type": "string"}
 LINK: Schema = {"type": "string", "format": "uri-reference"}
+SECRET: Schema = {"type": "string", "description": "`bcp_<company>_<key>_<seed>_<check>`; it is shown nowhere else"}
 UUID: Schema = {"type": "string", "format": "uuid"}
 
 INTRODUCTION = """\
@@ -36,11 +40,9 @@ ignore what you do not know.
 """
 
 #: Statuses of problems that may answer any request with a token.
-ANY = (400, 401, 406, 431, 500, 503)
-WRITING = (*ANY, 403, 404, 408, 409, 412, 413, 415, 422)
+ANY = (400, 401, 403, 406, 429, 431, 500, 503)
+WRITING = (*ANY, 404, 408, 409, 412, 413, 415, 422)
 READING = (*ANY, 404)
-SIGNING_IN = (*ANY, 403, 404, 408, 409, 412, 413, 415, 422, 429)
-DESCRIBED = {*WRITING, *SIGNING_IN}
 
 #: Paths that need no token: what they do, and the media type of the answer.
 OPEN_PATHS = {
@@ -65,6 +67,7 @@ def document() -> dict[str, Any]:
             (BulkBody, "validation"),
             *((route.body, "validation") for route in ROUTES),
             *((route.answer, "serialization") for route in ROUTES if route.answer),
+            (Me, "serialization"),
             *((resource.item, "serialization") for resource in RESOURCES),
         ]
     )
@@ -77,7 +80,9 @@ def document() -> dict[str, Any]:
             paths.setdefault(f"{ROOT}/{resource.item_path}", {})["get"] = item_operation(resource, schemas)
         if resource.item_path and resource.at:
             paths[f"{ROOT}/{resource.item_path}/diff"] = {"get": diff_operation(resource)}
+    paths[ME] = {"get": me_operation(schemas)}
     paths[f"{ROOT}/bulk"] = {"post": bulk_operation(schemas)}
+    paths[f"{ROOT}/auth/keys"] = {"post": new_key_operation(schemas)}
     paths[f"{ROOT}/commands/{{command_id}}/undo"] = {"post": undo_operation()}
     for route in ROUTES:
         paths[f"{ROOT}/auth/{route.path}"] = {"post": auth_operation(route, schemas)}
@@ -99,7 +104,7 @@ def document() -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
-        "tags": [{"name": name} for name in sorted({tag_of(resource) for resource in RESOURCES})],
+        "tags": [{"name": name} for name in sorted({"me", *map(tag_of, RESOURCES)})],
         "paths": dict(sorted(paths.items())),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
@@ -207,6 +212,34 @@ def bulk_operation(schemas: Schemas) -> dict[str, Any]:
     }
 
 
+def new_key_operation(schemas: Schemas) -> dict[str, Any]:
+    """That of the command, but for the public key, which is made here, and the secret, which is shown here alone."""
+    command, full = command_operation(key.rules[CreateKey], schemas), schemas.of(CreateKey)
+    told = {"schema": {"type": "object", "required": ["secret"], "properties": {"secret": SECRET}}}
+    left = {"public_key"}
+    schema = full | {
+        "properties": {name: kind for name, kind in full["properties"].items() if name not in left},
+        "required": [name for name in full["required"] if name not in left | {key.key}],
+    }
+    example = {name: found for name, found in schemas.example(full).items() if name not in left}
+    body = {"schema": schemas.add("MakeKeyBody", schema), "example": example}
+    return command | {
+        "operationId": "makeKey",
+        "summary": "Make a key with its pair; the answer shows the secret half, once.",
+        "parameters": [*map(parameter_ref, ("IdempotencyKey", *CARRIED))],
+        "requestBody": {"required": True, "content": {JSON: body}},
+        "responses": {
+            "201": {"description": "The key is made.", "headers": header_refs(*ALWAYS), "content": {JSON: told}},
+            "202": {
+                "description": "The key is ordered, and not decided yet.",
+                "headers": header_refs(*ALWAYS),
+                "content": {JSON: told},
+            },
+            **problems(WRITING),
+        },
+    }
+
+
 def undo_operation() -> dict[str, Any]:
     return {
         "operationId": "undoCommand",
@@ -269,7 +302,21 @@ def auth_operation(route: Route, schemas: Schemas) -> dict[str, Any]:
         "requestBody": {"required": True, "content": {JSON: {"schema": schemas.refs[route.body]}}},
         "responses": {
             str(route.status): {"description": "Done.", "headers": header_refs(*ALWAYS), **content},
-            **problems(SIGNING_IN),
+            **problems(WRITING),
+        },
+    }
+
+
+def me_operation(schemas: Schemas) -> dict[str, Any]:
+    content = {JSON: {"schema": schemas.refs[Me]}}
+    return {
+        "operationId": "getMe",
+        "summary": "Who the caller is, and what they may do.",
+        "tags": ["me"],
+        "parameters": [*map(parameter_ref, CARRIED)],
+        "responses": {
+            "200": {"description": "The caller.", "headers": header_refs(*ALWAYS), "content": content},
+            **problems(READING),
         },
     }
 
@@ -342,7 +389,7 @@ def problem_responses() -> dict[str, Any]:
     """One response per status, with an example for each code."""
     by_status: dict[int, list[ProblemType]] = {}
     for found in all_types().values():
-        if found.status in DESCRIBED:  # 405 is of no operation: it says that there is none
+        if found.status in WRITING:  # 405 is of no operation: it says that there is none
             by_status.setdefault(found.status, []).append(found)
     return {f"Problem{status}": _problem_response(types) for status, types in by_status.items()}
 
@@ -406,7 +453,7 @@ def pascal(name: str) -> str:
 # Fixed parts
 
 CARRIED = ("RequestId", "Traceparent")
-ALWAYS = ("RequestId", "Traceparent")
+ALWAYS = ("RequestId", "Traceparent", "RateLimit", "RateLimitPolicy")
 HEADER_NAMES = {
     "RequestId": "X-Request-Id",
     "Traceparent": "traceparent",
@@ -414,6 +461,7 @@ HEADER_NAMES = {
     "IdempotentReplayed": "Idempotent-Replayed",
     "PreferenceApplied": "Preference-Applied",
     "WWWAuthenticate": "WWW-Authenticate",
+    "RateLimitPolicy": "RateLimit-Policy",
 }
 
 _header = partial(dict[str, Any], schema=TEXT)
@@ -426,6 +474,8 @@ HEADERS = {
     "Consistency": _header(description="`<partition>:<position>`: send it with a GET to read your write."),
     "IdempotentReplayed": _header(description="`true` where the command had been decided before."),
     "PreferenceApplied": _header(description="Which preferences were followed, `wait` as it was cut."),
+    "RateLimit": _header(description='What is left of each window: `"resources-minute";r=998;t=42`.'),
+    "RateLimitPolicy": _header(description='How much each window allows: `"resources-minute";q=1000;w=60`.'),
     "RetryAfter": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}},
     "WWWAuthenticate": _header(description="What is wrong with the token, as RFC 6750 has it."),
 }

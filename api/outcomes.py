@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import ConsumerRecord
 
+from api.following import Following
 from domain import BUSINESS
 from domain.realm import Realm
 from domain.record import Outcome
@@ -17,9 +17,6 @@ from topics.catalogue import TOPICS_OF
 from topics.cloudevents import Malformed, Record
 from topics.messages import CommandMessage, read_outcome
 from topics.settings import Settings
-
-RETRY_SECONDS = 1.0
-START_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -40,29 +37,16 @@ class Waiter:
         return same and not self.answer.done()
 
 
-class Follower:
-    """Reads every partition of a realm's outcomes topic from its end, without a group: each process sees them all."""
+class Follower(Following):
+    """Follows a realm's outcomes topic."""
 
     def __init__(self, settings: Settings, realm: Realm = BUSINESS) -> None:
         """Nothing is opened yet."""
-        self._address = settings.kafka
-        self._topic = TOPICS_OF[realm.name].outcomes.named(settings.prefix)
+        super().__init__(settings.kafka, TOPICS_OF[realm.name].outcomes.named(settings.prefix))
         self._waiters: dict[bytes, list[Waiter]] = {}
-        self._next: dict[TopicPartition, int] = {}
-        self._following = asyncio.Event()
-        self._consumer: AIOKafkaConsumer | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Return when outcomes are followed, or after some seconds without Kafka; it is looked for until `stop`."""
-        self._task = asyncio.create_task(self._follow_for_ever())
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._following.wait(), START_SECONDS)
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await super().stop()
         self.release()
 
     def release(self) -> None:
@@ -86,47 +70,7 @@ class Follower:
             if not waiters:
                 del self._waiters[command_id]
 
-    async def ends(self, topic: str) -> dict[int, int]:
-        """The end offset of each partition of a topic. Raises KafkaError, OSError."""
-        if self._consumer is None:
-            raise ConnectionError("Kafka does not answer")
-        partitions = [TopicPartition(topic, partition) for _, partition in self._consumer.assignment()]
-        return {found.partition: end for found, end in (await self._consumer.end_offsets(partitions)).items()}
-
-    async def _follow_for_ever(self) -> None:
-        while True:
-            try:
-                await self._follow()
-            except (KafkaError, OSError) as fault:
-                log.warning("outcomes-not-followed", reason=repr(fault), retry_seconds=RETRY_SECONDS)
-            self._following.clear()
-            await asyncio.sleep(RETRY_SECONDS)
-
-    async def _follow(self) -> None:
-        consumer = AIOKafkaConsumer(self._topic, bootstrap_servers=self._address, auto_offset_reset="latest")
-        try:
-            await consumer.start()
-            await self._take_up(consumer)
-            self._consumer = consumer
-            self._following.set()
-            while True:
-                for partition, records in (await consumer.getmany(timeout_ms=1000)).items():
-                    for record in records:
-                        self._deliver(record)
-                    self._next[partition] = records[-1].offset + 1
-        finally:
-            self._consumer = None
-            await consumer.stop()
-
-    async def _take_up(self, consumer: AIOKafkaConsumer) -> None:
-        """Go on where reading ended; at the end of a partition that was not read yet."""
-        for partition in consumer.assignment():
-            if partition in self._next:
-                consumer.seek(partition, self._next[partition])
-            else:
-                self._next[partition] = await consumer.position(partition)
-
-    def _deliver(self, record: ConsumerRecord) -> None:
+    def deliver(self, record: ConsumerRecord) -> None:
         waiters = self._waiters.get(dict(record.headers).get("ce_causationid", b""))
         if not waiters:
             return  # nobody here waits: not worth the parsing

@@ -140,6 +140,12 @@ unsupported_media_type = ProblemType(
     "The request body is not of a media type we read.",
     "Send `Content-Type: application/json` in UTF-8, without Content-Encoding.",
 )
+quota_exceeded = ProblemType(
+    "quota-exceeded",
+    429,
+    "There were too many requests.",
+    "Repeat the request after `Retry-After` seconds; `RateLimit` says in every answer how much is left.",
+)
 headers_too_large = ProblemType(
     "headers-too-large", 431, "The request line or a header is too large.", "Send at most 8 KB in each."
 )
@@ -153,6 +159,12 @@ sign_in_away = ProblemType(
 database_away = ProblemType(
     "database-away", 503, "Views cannot be read right now.", "Repeat the request after `Retry-After` seconds."
 )
+identity_provider_away = ProblemType(
+    "identity-provider-away",
+    503,
+    "The provider of the token's identity does not answer.",
+    "Repeat the request after `Retry-After` seconds.",
+)
 views_behind = ProblemType(
     "views-behind",
     503,
@@ -164,6 +176,7 @@ OWN_TYPES = tuple(found for found in list(globals().values()) if isinstance(foun
 
 ADVICE_OF_KIND = {
     Kind.INVALID: "Mend what `detail` and `errors` name, and send a new command (another Idempotency-Key).",
+    Kind.UNAUTHENTICATED: "Tell an operator: the process that you asked could not prove to the lanes who it is.",
     Kind.FORBIDDEN: "Ask somebody whose roles permit it.",
     Kind.MISSING: "Check the id; what another company owns is not shown.",
     Kind.CONFLICT: "Look at the resource as it is now, and decide anew.",

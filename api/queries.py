@@ -1,7 +1,6 @@
 """GET routes, computed from the resources of the views."""
 
 import hashlib
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,8 @@ from aiohttp import web
 from api import headers
 from api.answers import answered
 from api.database import NOBODY, Database
-from api.door import JSON, ROOT, Door
+from api.door import COMPANY_ID, JSON, ROOT, Door
+from api.permissions import Permissions
 from api.problems import Problem, bad_parameters, command_unknown, not_found
 from api.spreadsheet import CSV, table
 from api.tokens import Principal
@@ -34,7 +34,6 @@ MOST_SEEN = 10_000
 OWNER = "actor"
 #: Where an operator, who has no company, says whose command he asks for.
 COMPANY = "company_id"
-COMPANY_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 
@@ -60,9 +59,10 @@ class Sightings:
 class Queries:
     """Reads views; knows no table."""
 
-    def __init__(self, door: Door, database: Database) -> None:
+    def __init__(self, door: Door, database: Database, permissions: Permissions) -> None:
         self.door = door
         self.database = database
+        self.permissions = permissions
         self.sightings = Sightings()
 
     def routes(self) -> Iterator[web.RouteDef]:
@@ -79,7 +79,7 @@ class Queries:
         company_id = self.door.company(principal)
         as_csv = self.door.prefers_csv(request)
         resource, query = checked(resource, request, principal)
-        await self.wait(resource, request)
+        await self.allow(resource, request, principal)
         parent = parent_of(resource)
 
         async def read(reader: Reader) -> Page[Any] | None:
@@ -93,10 +93,11 @@ class Queries:
         return page_answer(resource, request, query, found, as_csv)
 
     async def detail(self, resource: Resource[Any], request: web.Request) -> web.Response:
-        company_id = self.door.company(self.door.principal(request))
+        principal = self.door.principal(request)
+        company_id = self.door.company(principal)
         self.door.accepts_json(request)
         then = as_it_was(resource, request)
-        await self.wait(then, request)
+        await self.allow(then, request, principal)
         found = await self.database.read(company_id, lambda reader: one(reader, then, request.match_info))
         if found is None:
             raise not_found()
@@ -104,10 +105,11 @@ class Queries:
 
     async def diff(self, resource: Resource[Any], request: web.Request) -> web.Response:
         """Which fields of an item differ between two moments, each as it was known at that moment."""
-        company_id = self.door.company(self.door.principal(request))
+        principal = self.door.principal(request)
+        company_id = self.door.company(principal)
         self.door.accepts_json(request)
         moments = between(resource, request)
-        await self.wait(moments[0], request)
+        await self.allow(moments[0], request, principal)
 
         async def read(reader: Reader) -> list[Any]:
             return [await one(reader, then, request.match_info) for then in moments]
@@ -122,9 +124,11 @@ class Queries:
         principal = self.door.principal(request)
         self.door.accepts_json(request)
         company_id = self._command_company(principal, request)
+        await self.permissions.check(principal)
         headers.is_known(request.headers, "")  # a broken header is refused, also where there is no version yet
         found = await self.outcome(company_id, request.match_info["command_id"])
         if found is not None and found.actor == str(principal.actor):
+            self.permissions.changed(company_id, found.aggregate, found.last)
             return item_answer(request, found)
         if not self._may_be_under_way(company_id, request.match_info["command_id"]):
             raise command_unknown()
@@ -148,6 +152,11 @@ class Queries:
             return self.sightings.is_young(company_id, UUID(command_id), time.time())
         except ValueError:
             return False
+
+    async def allow(self, resource: Resource[Any], request: web.Request, principal: Principal) -> None:
+        """Wait as `wait` does; then raise the problem of a caller who may not read the resource."""
+        await self.wait(resource, request)
+        await self.permissions.check(principal, None if OWNER in resource.within else resource.permission)
 
     async def wait(self, resource: Resource[Any], request: web.Request) -> None:
         """Until the views that the route uses have come to the position that the `Consistency` header names."""

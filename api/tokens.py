@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class Principal:
     actor: Actor
     company_id: str | None
     session: str | None = None
+    expires_at: datetime | None = field(default=None, compare=False)
 
 
 def mint(
@@ -104,7 +105,7 @@ def verify(settings: Settings, keys: Keys, token: str) -> Principal:
             options={"require": list(REQUIRED)},
         )
     except jwt.InvalidTokenError as fault:
-        raise BadToken(_reason(fault)) from fault
+        raise BadToken(reason(fault)) from fault
     return _principal(claims)
 
 
@@ -119,7 +120,8 @@ def _key_for(token: str, keys: Keys) -> Ed25519PublicKey:
     return key
 
 
-def _reason(fault: jwt.InvalidTokenError) -> str:
+def reason(fault: jwt.InvalidTokenError) -> str:
+    """What is wrong with a token, in words that repeat nothing of it."""
     match fault:
         case jwt.ExpiredSignatureError():
             return "the token has expired"
@@ -145,7 +147,7 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
     session = claims.get("sid")
     if not (session is None or (isinstance(session, str) and SESSION_ID.fullmatch(session))):
         raise BadToken("the token's session is none of ours")
-    return Principal(actor, company_id, session)
+    return Principal(actor, company_id, session, datetime.fromtimestamp(claims["exp"], UTC))
 
 
 def accepted_keys(settings: Settings) -> Keys:

@@ -5,16 +5,20 @@ from domain.category import category
 from domain.company import company
 from domain.credential import credential
 from domain.equipment import equipment
+from domain.key import key
 from domain.part import part
 from domain.plan import plan
+from domain.platform import platform
 from domain.realm import Realm
 from domain.role import role, staff
 from domain.user import user
 
 BUSINESS = Realm(
-    "business", (company, user, role, category, equipment, part, plan, asset), kept=(staff, counted_numbers)
+    "business",
+    (company, user, role, key, category, equipment, part, plan, asset, platform),
+    kept=(staff, counted_numbers),
 )
-CREDENTIALS = Realm("credentials", (credential,), secret=True)
+CREDENTIALS = Realm("credentials", (credential, platform), secret=True)
 
 #: Realm name -> realm.
 REALMS: dict[str, Realm] = {realm.name: realm for realm in (BUSINESS, CREDENTIALS)}

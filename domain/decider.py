@@ -21,9 +21,10 @@ Decide = TypeVar("Decide", bound=Callable[..., Iterator[Event]])
 
 
 class Kind(StrEnum):
-    """What sort of no a refusal is; the API turns it into a status (422, 403, 404, 409, 412)."""
+    """What sort of no a refusal is; the API turns it into a status (422, 401, 403, 404, 409, 412)."""
 
     INVALID = "invalid"
+    UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     MISSING = "missing"
     CONFLICT = "conflict"

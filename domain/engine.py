@@ -15,14 +15,19 @@ from pydantic import ValidationError
 from domain import BUSINESS
 from domain.company import ReactivateCompany, company, company_suspended
 from domain.decider import Actor, Decider, Kind, Refusal, Rejected, Roster, Rule
+from domain.key import key
 from domain.model import Event, State
+from domain.platform import is_own, platform
 from domain.realm import Realm
 from domain.role import role
 from domain.user import user
 from domain.zones import day_in
 
 invalid = Refusal("invalid", Kind.INVALID, "The command is not well formed.")
-actor_unknown = Refusal("actor-unknown", Kind.FORBIDDEN, "The actor is not an active user of the company.")
+unauthenticated = Refusal(
+    "unauthenticated", Kind.UNAUTHENTICATED, "The command carries no proof that its actor has sent it."
+)
+actor_unknown = Refusal("actor-unknown", Kind.FORBIDDEN, "The actor is no user or key of the company that may act.")
 forbidden = Refusal("forbidden", Kind.FORBIDDEN, "The actor's roles do not permit this command.")
 version_conflict = Refusal("version-conflict", Kind.STALE, "The aggregate has moved since the sender saw it.")
 too_large = Refusal("too-large", Kind.INVALID, "The command's records exceed 1 MiB.")
@@ -349,6 +354,10 @@ def _plain(part: int | str) -> str:
 
 
 def _check_company(rule: Rule[Any], request: Request, book: Book) -> None:
+    if rule.decider is platform:
+        if not is_own(request.company_id):
+            raise invalid("Processes are admitted in the platform's own companies alone: bitcorp keys apply.")
+        return
     if company.name not in book.realm.by_name:
         return  # only the business knows which companies there are
     firm = book.aggregate(request.company_id, company, request.company_id)
@@ -368,6 +377,8 @@ def _check_actor(rule: Rule[Any], request: Request, book: Book) -> frozenset[str
         return frozenset()
     if request.actor.kind == "system" and request.actor.id in rule.systems:
         return frozenset()
+    if request.actor.kind == "key":
+        return _check_key(rule, request, book)
     if request.actor.kind != "user":
         raise actor_unknown(f"No {request.actor.kind} actor may send this command.")
     person = book.aggregate(request.company_id, user, request.actor.id)
@@ -379,6 +390,16 @@ def _check_actor(rule: Rule[Any], request: Request, book: Book) -> frozenset[str
     if not (roles & rule.roles or _permitted(rule, roles, request.company_id, book)):
         raise forbidden(f"{rule.permission} needs one of: {', '.join(sorted(rule.roles)) or 'an operator'}.")
     return roles
+
+
+def _check_key(rule: Rule[Any], request: Request, book: Book) -> frozenset[str]:
+    """A key has no roles; raises where it opens nothing any more, or not this."""
+    found = book.aggregate(request.company_id, key, request.actor.id).state
+    if not found.opens_at(request.now):
+        raise actor_unknown("The company has no such key, or the key is revoked or has expired.")
+    if rule.permission not in found.permissions:
+        raise forbidden(f"The key does not hold {rule.permission}.")
+    return frozenset()
 
 
 def _permitted(rule: Rule[Any], roles: frozenset[str], company_id: str, book: Book) -> bool:

@@ -65,5 +65,5 @@ class Realm:
     @cached_property
     def permissions(self) -> frozenset[str]:
         """What a company's own roles may permit: any command but those of operators, and reading."""
-        commands = {rule.permission for rule in self.rules.values() if not rule.operators}
-        return frozenset(commands | {f"{name}.read" for name in self.by_name})
+        given = [rule for rule in self.rules.values() if not rule.operators]
+        return frozenset({rule.permission for rule in given} | {f"{rule.decider.name}.read" for rule in given})

@@ -3,7 +3,14 @@
 from domain.decider import Kind, Refusal
 from domain.engine import failed
 
-STATUS = {Kind.INVALID: 422, Kind.FORBIDDEN: 403, Kind.MISSING: 404, Kind.CONFLICT: 409, Kind.STALE: 412}
+STATUS = {
+    Kind.INVALID: 422,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.MISSING: 404,
+    Kind.CONFLICT: 409,
+    Kind.STALE: 412,
+}
 
 HEAD = """\
 # Rejection codes

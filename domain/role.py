@@ -9,7 +9,9 @@ from domain.decider import Context, Decider, Kind, Refusal, Roster
 from domain.model import ADMINS, Command, Event, Role, RoleName, State, each_once
 
 role_in_use = Refusal("role-in-use", Kind.CONFLICT, "Somebody of the company holds the role.")
-permission_unknown = Refusal("permission-unknown", Kind.INVALID, "There is no such permission, or no role may hold it.")
+permission_unknown = Refusal(
+    "permission-unknown", Kind.INVALID, "There is no such permission, or it may not be given away."
+)
 
 
 def _not_built_in(name: str) -> str:
@@ -89,14 +91,15 @@ class DefineRole(Command):
 
 @role.creates(ADMINS)
 def define_role(defined: DefinedRole, cmd: DefineRole, context: Context) -> Iterator[RoleDefined]:
-    _check_permissions(cmd.permissions, context)
+    check_permissions(cmd.permissions, context)
     yield RoleDefined(**vars(cmd))
 
 
-def _check_permissions(permissions: tuple[str, ...], context: Context) -> None:
+def check_permissions(permissions: tuple[str, ...], context: Context) -> None:
+    """Raises where one of them does not exist, or is not the company's to give."""
     unknown = sorted(set(permissions) - context.permissions)
     if unknown:
-        raise permission_unknown(f"No role may hold {', '.join(map(repr, unknown[:10]))}.")
+        raise permission_unknown(f"Nobody may be given {', '.join(map(repr, unknown[:10]))}.")
 
 
 class ChangeRole(Command):
@@ -108,7 +111,7 @@ class ChangeRole(Command):
 
 @role.decides(ADMINS)
 def change_role(defined: DefinedRole, cmd: ChangeRole, context: Context) -> Iterator[RoleChanged]:
-    _check_permissions(cmd.permissions, context)
+    check_permissions(cmd.permissions, context)
     if set(cmd.permissions) != set(defined.permissions):
         yield RoleChanged(**vars(cmd))
 

@@ -4,10 +4,24 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, assert_never
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 
 from domain.decider import Claim, Context, Decider, Kind, Refusal
-from domain.model import MANAGERS, UNDONE, Command, Email, Event, Id, Name, Reason, Role, RoleName, State, each_once
+from domain.model import (
+    ADMINS,
+    MANAGERS,
+    UNDONE,
+    Command,
+    Email,
+    Event,
+    Id,
+    Name,
+    Reason,
+    Role,
+    RoleName,
+    State,
+    each_once,
+)
 from domain.role import Staff, role, staff
 
 email_taken = Refusal("email-taken", Kind.CONFLICT, "Another user of the company has this e-mail address.")
@@ -20,11 +34,21 @@ only_admins_change_admins = Refusal(
 only_admins_give_roles = Refusal(
     "only-admins-give-roles", Kind.FORBIDDEN, "Only an admin gives the roles that the company has defined itself."
 )
+identity_taken = Refusal("identity-taken", Kind.CONFLICT, "The identity stands for another user of the company.")
+identity_linked = Refusal(
+    "identity-linked", Kind.CONFLICT, "The user has another identity already, which must be unlinked first."
+)
 last_admin = Refusal("last-admin", Kind.CONFLICT, "The company would be left without an admin who may act.")
 
 Roles = Annotated[
     tuple[RoleName, ...], Field(min_length=1, max_length=20, examples=[["technician"]]), AfterValidator(each_once)
 ]
+
+#: Who said who somebody is, and under which name: identities of OpenID Connect are these two and never an address.
+Issuer = Annotated[
+    str, StringConstraints(pattern=r"^https?://[!-~]{1,190}$"), Field(examples=["https://login.example.com"])
+]
+Subject = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$"), Field(examples=["248289761001"])]
 
 
 class UserAddedToCompany(Event):
@@ -61,13 +85,41 @@ class UserReactivated(Event):
         return DeactivateUser(user_id=self.user_id, reason=UNDONE)
 
 
-UserEvent = UserAddedToCompany | UserRolesChanged | UserDeactivated | UserReactivated
+class IdentityLinked(Event):
+    """Whoever another provider of identities knows under this name is this user."""
+
+    user_id: Id
+    issuer: Issuer
+    subject: Subject
+
+    def inverse(self) -> Command:
+        return UnlinkIdentity(user_id=self.user_id)
+
+
+class IdentityUnlinked(Event):
+    user_id: Id
+    issuer: Issuer
+    subject: Subject
+
+    def inverse(self) -> Command:
+        return LinkIdentity(user_id=self.user_id, issuer=self.issuer, subject=self.subject)
+
+
+UserEvent = (
+    UserAddedToCompany | UserRolesChanged | UserDeactivated | UserReactivated | IdentityLinked | IdentityUnlinked
+)
 
 
 class User(State):
     email: str | None = None
     roles: tuple[str, ...] = ()
     active: bool = False
+    issuer: str | None = None
+    subject: str | None = None
+
+    @property
+    def identity(self) -> str | None:
+        return f"{self.issuer} {self.subject}" if self.issuer else None
 
     @property
     def address(self) -> str | None:
@@ -89,6 +141,10 @@ def evolve(person: User, event: UserEvent) -> User:
             return person.but(active=False)
         case UserReactivated():
             return person.but(active=True)
+        case IdentityLinked(issuer=issuer, subject=subject):
+            return person.but(issuer=issuer, subject=subject)
+        case IdentityUnlinked():
+            return person.but(issuer=None, subject=None)
         case _:
             assert_never(event)
 
@@ -99,7 +155,11 @@ user = Decider(
     path="users",
     initial=User(),
     evolve=evolve,
-    claims=(Claim("email", lambda person: person.address, email_taken),),
+    claims=(
+        Claim("email", lambda person: person.address, email_taken),
+        Claim("identity", lambda person: person.identity, identity_taken),
+    ),
+    state_version=2,
 )
 
 
@@ -198,3 +258,35 @@ def reactivate_user(person: User, cmd: ReactivateUser, context: Context) -> Iter
         return  # asked twice, reactivated once
     _check_touch(person, context)
     yield UserReactivated(**vars(cmd))
+
+
+class LinkIdentity(Command):
+    """Let a person come in with the tokens of another provider of identities, who knows them under this name."""
+
+    user_id: Id
+    issuer: Issuer
+    subject: Subject
+
+
+@user.decides(ADMINS)
+def link_identity(person: User, cmd: LinkIdentity, context: Context) -> Iterator[IdentityLinked]:
+    if (person.issuer, person.subject) == (cmd.issuer, cmd.subject):
+        return  # asked twice, linked once
+    _check_touch(person, context)
+    if person.identity:
+        raise identity_linked()
+    yield IdentityLinked(**vars(cmd))
+
+
+class UnlinkIdentity(Command):
+    """Let a person come in with the other provider's tokens no more."""
+
+    user_id: Id
+
+
+@user.decides(ADMINS)
+def unlink_identity(person: User, cmd: UnlinkIdentity, context: Context) -> Iterator[IdentityUnlinked]:
+    if person.issuer is None or person.subject is None:
+        return  # asked twice, unlinked once
+    _check_touch(person, context)
+    yield IdentityUnlinked(user_id=cmd.user_id, issuer=person.issuer, subject=person.subject)

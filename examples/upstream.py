@@ -3,24 +3,33 @@
     python examples/upstream.py --kafka 127.0.0.1:9092 examples/fleet/1-past
     python examples/upstream.py --kafka 127.0.0.1:9092 --rate 200 examples/fleet/2-today
 
-It shares no code with Bitcorp. What it knows of it is on one page: examples/fleet/README.md.
+It signs its commands where FLEET_SIGNING_KEY (<id>:<X25519 private key>) and FLEET_LANES_KEY (X25519 public key) are
+set. It shares no code with Bitcorp. What it knows of it is on one page: examples/fleet/README.md.
 """
 
 import argparse
 import asyncio
 import csv
+import hashlib
+import hmac
 import json
+import os
 import re
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 from zlib import crc32
 
 from aiokafka import AIOKafkaProducer
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 READERS: dict[str, Callable[[str], Any]] = {
     "": str,
@@ -68,12 +77,44 @@ def message(kind: str, row: dict[str, str]) -> Message:
     if how == "no-id":
         del attributes["id"]
     key = row["company"].encode()
+    signing = signer()
     if how == "structured":
         body = json.dumps(attributes | {"datacontenttype": "application/json", "data": data}, ensure_ascii=False)
         return Message(key, body.encode(), [("content-type", b"application/cloudevents+json; charset=utf-8")])
     value = json.dumps(data, ensure_ascii=False).encode()
+    value = value[:-2] if how == "malformed" else value
+    if signing:
+        attributes["signature"] = signature(*signing, row["company"], attributes, value)
     headers = [("content-type", b"application/json"), *((f"ce_{name}", v.encode()) for name, v in attributes.items())]
-    return Message(key, value[:-2] if how == "malformed" else value, headers, astray=how == "mis-keyed")
+    return Message(key, value, headers, astray=how == "mis-keyed")
+
+
+@cache
+def signer() -> tuple[str, bytes] | None:
+    """The id of our key, and the secret that we share with the lanes."""
+    kid, _, private = os.environ.get("FLEET_SIGNING_KEY", "").partition(":")
+    if not kid:
+        return None
+    lanes = X25519PublicKey.from_public_bytes(unpacked(os.environ["FLEET_LANES_KEY"]))
+    exchanged = X25519PrivateKey.from_private_bytes(unpacked(private)).exchange(lanes)
+    return kid, HKDF(SHA256(), 32, None, b"bitcorp-command-v1").derive(exchanged)
+
+
+def signature(kid: str, secret: bytes, company: str, said: dict[str, str], value: bytes) -> str:
+    """A detached JWS over what decides."""
+    version, digest = said.get("expectedversion", ""), hashlib.sha256(value).hexdigest()
+    parts = (said.get("id", ""), said["type"], company, said["subject"], said["actor"], version, digest)
+    payload = packed("\n".join(("bitcorp-command-v1", *parts)).encode())
+    header = packed(json.dumps({"alg": "HS256", "kid": kid}).encode())
+    return f"{header}..{packed(hmac.digest(secret, f'{header}.{payload}'.encode(), 'sha256'))}"
+
+
+def packed(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def unpacked(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def data_of(row: dict[str, str]) -> dict[str, Any]:

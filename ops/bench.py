@@ -41,6 +41,7 @@ GOALS: dict[tuple[str, str], tuple[str, float]] = {
     ("memory", "bytes_per_machine"): ("<=", 1024),
     ("projection", "ratio"): (">=", 0.5),
     ("past", "ratio"): ("<=", 3),
+    ("signing", "share"): ("<=", 0.125),  # of deciding alone, which is four fifths of job J: a tenth of that
 }
 COMPARED = {">=": operator.ge, "<=": operator.le}
 

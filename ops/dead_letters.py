@@ -5,15 +5,17 @@ from uuid import UUID, uuid5
 
 from cyclopts import App
 
+from domain import BUSINESS
 from domain.record import Status
 from ops.console import AsJson, out, plain, say, write_json
 from ops.errors import Fault
+from ops.realms import RealmName
 from ops.records import bounds, consumer, partitions, read, read_all
 from ops.render import letter_line, outcome_text, place_of
 from ops.send import deliver
 from ops.stack import resolve
 from ops.tail import letter_json
-from topics.catalogue import DEAD_LETTERS
+from topics.catalogue import TOPICS_OF
 from topics.cloudevents import Malformed, Record
 from topics.messages import CommandMessage, moment_of, read_command, read_dead_letter
 from topics.settings import Settings
@@ -22,19 +24,21 @@ app = App(name="dead-letters", help="List, show and retry what could not be proc
 
 
 @app.command(name="list")
-def list_(*, company: str | None = None, json: AsJson = False) -> None:
+def list_(*, company: str | None = None, realm: RealmName = BUSINESS.name, json: AsJson = False) -> None:
     """All dead letters that are still kept, oldest first in each partition.
 
     Parameters
     ----------
     company
         Only those of this company.
+    realm
+        Of the business, or of another realm, whose dead letters hold a digest in place of the value.
     json
         One JSON object per line.
     """
     settings = resolve(Settings())
     count = 0
-    for record in read_all(settings, DEAD_LETTERS.named(settings.prefix)):
+    for record in read_all(settings, TOPICS_OF[realm].dead_letters.named(settings.prefix)):
         if company is None or record.key == company.encode():
             count += 1
             write_json(letter_json(record)) if json else out.print(
@@ -45,17 +49,19 @@ def list_(*, company: str | None = None, json: AsJson = False) -> None:
 
 
 @app.command
-def show(number: str, *, json: AsJson = False) -> None:
+def show(number: str, *, realm: RealmName = BUSINESS.name, json: AsJson = False) -> None:
     """One dead letter, verbatim.
 
     Parameters
     ----------
     number
         <partition>:<offset>, as `bitcorp dead-letters list` shows it.
+    realm
+        Of the business, or of another realm.
     json
         One JSON object.
     """
-    record = find(resolve(Settings()), number)
+    record = find(resolve(Settings()), number, realm)
     if json:
         write_json(letter_json(record))
         return
@@ -96,7 +102,7 @@ async def retry(number: str, *, attempt: int = 1, wait: float = 30) -> int:
 
 
 def new_attempt(record: Record, attempt: int) -> CommandMessage:
-    """The command of the dead letter under its next id. Raises Fault where the letter holds no command."""
+    """The command of the dead letter under its next id, not signed yet. Raises Fault where the letter holds none."""
     origin = read_dead_letter(record).origin
     try:
         command = read_command(origin)
@@ -105,7 +111,7 @@ def new_attempt(record: Record, attempt: int) -> CommandMessage:
             f"This dead letter is no command, so it cannot be retried as it is: {fault}. Its sender must send "
             "it again, well formed."
         ) from fault
-    return command._replace(id=attempt_id(command.id, attempt), causation_id=command.id)
+    return command._replace(id=attempt_id(command.id, attempt), causation_id=command.id, signature=None)
 
 
 def attempt_id(old: str, attempt: int) -> str:
@@ -113,9 +119,9 @@ def attempt_id(old: str, attempt: int) -> str:
     return str(uuid5(UUID(old), str(attempt)))
 
 
-def find(settings: Settings, number: str) -> Record:
+def find(settings: Settings, number: str, realm: str = BUSINESS.name) -> Record:
     """The dead letter at `<partition>:<offset>`. Raises Fault where there is none."""
-    topic = DEAD_LETTERS.named(settings.prefix)
+    topic = TOPICS_OF[realm].dead_letters.named(settings.prefix)
     try:
         partition, offset = map(int, number.split(":"))
     except ValueError as fault:

@@ -25,6 +25,7 @@ COMMANDS = (
     ("import", "ops.importing:app", "Use", "Import machines from another ERP's file, or take an import back."),
     ("user", "ops.users:app", "Use", "Let a person sign in for the first time."),
     ("token", "ops.tokens:token", "Use", "Make an access token for the API."),
+    ("keys", "ops.keys:app", "Use", "Make and list keys of companies' own systems."),
     ("dead-letters", "ops.dead_letters:app", "Use", "List, show and retry what could not be processed."),
     ("topics", "ops.topics:app", "Operate", "Create the topics, or compare them with the catalogue."),
     ("migrate", "ops.migrate:migrate", "Operate", "Bring the database's schema to this build."),

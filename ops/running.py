@@ -1,5 +1,6 @@
 """The whole platform on one machine: servers, topics, schema, workers and API, started and stopped as one."""
 
+import asyncio
 import http.client
 import os
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Self
 
 from pydantic import SecretStr
 
-from ops import stack
+from ops import admission, stack
 from ops.embedded import EmbeddedError, Kafka, Postgres
 from ops.embedded.errors import Report, silent
 from ops.embedded.locks import Lock
@@ -129,6 +130,9 @@ class Platform:
     def _prepare(self) -> None:
         for done in create_topics(self.settings):
             self._report(done)
+        self.settings = admission.ensure(self.settings)
+        if self.settings.root_private_key.get_secret_value():
+            asyncio.run(admission.tell(self.settings, admission.admission_of(self.settings)))
         bring_up_to_date(self.settings)
         stack.write(
             self.settings.directory,
@@ -142,7 +146,7 @@ class Platform:
         folder = self.settings.directory
         self.processes = [
             *(
-                Process(name, words, folder, self._environment(port))
+                Process(name, words, folder, self._environment(port, lanes=words[-1] in ("lanes", "credentials")))
                 for (name, words), port in zip(named, ports, strict=True)
             ),
             Process("api", ["api"], folder, self._environment(0)),
@@ -150,8 +154,11 @@ class Platform:
         self._supervisor.start(self.processes)
         self.processes[-1].wait_until(self._ready, READY_SECONDS)
 
-    def _environment(self, metrics_port: int) -> Mapping[str, str]:
-        return os.environ | as_environment(self.settings.model_copy(update={"metrics_port": metrics_port}))
+    def _environment(self, metrics_port: int, *, lanes: bool = False) -> Mapping[str, str]:
+        """No process gets the root's secret key, and only lanes get that of the lanes."""
+        hidden = {"root_private_key": SecretStr("")} | ({} if lanes else {"lanes_private_key": SecretStr("")})
+        own = self.settings.model_copy(update={"metrics_port": metrics_port, **hidden})
+        return os.environ | as_environment(own)
 
     def _ready(self) -> bool:
         connection = http.client.HTTPConnection(self.settings.api_host, self.settings.api_port, timeout=2)

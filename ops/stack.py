@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from ops import admission
 from ops.errors import Fault
 from topics.settings import Settings
 
@@ -61,7 +62,8 @@ def running(settings: Settings) -> Addresses | None:
 
 
 def resolve(settings: Settings) -> Settings:
-    """The settings with Kafka and database filled in. Raises Fault where they are neither set nor running."""
+    """The settings with Kafka, database and the stack's keys. Raises Fault where they are neither set nor running."""
+    settings = admission.found(settings)
     database = settings.database.get_secret_value()
     if settings.kafka and database:
         return settings

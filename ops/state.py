@@ -6,6 +6,7 @@ from cyclopts import App, Parameter
 
 from domain import BUSINESS, REALMS
 from ops.console import progress, say
+from ops.realms import RealmName
 from ops.records import consumer, partitions
 from ops.stack import resolve
 from topics.catalogue import TOPICS_OF
@@ -13,14 +14,7 @@ from topics.settings import Settings
 
 app = App(name="state", help="Rebuild the lanes' state from the journal.")
 
-
-def _known(kind: type, name: str) -> None:
-    if name not in REALMS:
-        raise ValueError(f"there are the realms {', '.join(REALMS)}")
-
-
 Flag = Parameter(negative="")
-RealmName = Annotated[str, Parameter(validator=_known)]
 
 
 @app.command

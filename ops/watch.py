@@ -13,6 +13,7 @@ from typing import Any, Self
 import asyncpg
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
+from domain.platform import OWN_COMPANY
 from domain.record import Outcome, Status
 from ops.fleet import ACCEPTED, NOTHING, REPEAT, CommandKey
 from ops.records import consumer, partitions, record_of
@@ -91,6 +92,8 @@ class Watch:
             self.fault = fault
 
     def _command(self, record: Record, now: float) -> None:
+        if is_own(record):
+            return
         origin = dict(record.headers).get(REROUTED)
         if origin is None:
             self.commands += 1
@@ -102,12 +105,12 @@ class Watch:
 
     def _event(self, record: Record, now: float) -> None:
         event = cloudevents.read(record).attributes
-        if self._is_new(EVENTS.name, record.partition, int(event["sequence"])):
+        if self._is_new(EVENTS.name, record.partition, int(event["sequence"])) and not is_own(record):
             self.events[event["type"].split(".")[-2]] += 1
 
     def _outcome(self, record: Record, now: float) -> None:
         outcome, sequence = read_outcome(record)
-        if self._is_new(OUTCOMES.name, record.partition, sequence):
+        if self._is_new(OUTCOMES.name, record.partition, sequence) and not is_own(record):
             last = (outcome.partition, outcome.last) if outcome.last is not None else None
             key = (outcome.company_id, outcome.command_id)
             self.answers.append(Answer(key, text_of(outcome), (outcome.partition, outcome.offset), last, now))
@@ -121,6 +124,11 @@ class Watch:
         if new:
             self.reached[topic][partition] = position
         return new
+
+
+def is_own(record: Record) -> bool:
+    """Whether the message is about the platform's own processes."""
+    return OWN_COMPANY.fullmatch((record.key or b"").decode("utf-8", "replace")) is not None
 
 
 def text_of(outcome: Outcome) -> str:

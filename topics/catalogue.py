@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import count
 
 from aiokafka.partitioner import murmur2
 
@@ -122,3 +123,10 @@ TOPICS = (
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition of a key as Kafka's own Java client computes it (murmur2)."""
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+@lru_cache(maxsize=1_000)
+def own_company(partition: int, partitions: int) -> str:
+    """The platform's own company in a partition: the first `_platform-<n>` whose key belongs there."""
+    names = (f"_platform-{number}" for number in count())
+    return next(name for name in names if partition_of(name.encode(), partitions) == partition)

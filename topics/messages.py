@@ -18,6 +18,7 @@ from domain import REALMS
 from domain.decider import TYPE_PREFIX, Actor, wire_type
 from domain.engine import Fact, Request
 from domain.model import CompanyId
+from domain.platform import OWN_COMPANY
 from domain.record import Outcome, Recorded
 from topics import cloudevents
 from topics.cloudevents import CloudEvent, Headers, Malformed, Record
@@ -51,6 +52,7 @@ class CommandMessage(NamedTuple):
     correlation_id: str | None = None
     causation_id: str | None = None
     traceparent: str | None = None
+    signature: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -86,6 +88,7 @@ def write_command(command: CommandMessage) -> tuple[bytes, bytes, Headers]:
             "correlationid": command.correlation_id,
             "causationid": command.causation_id,
             "traceparent": command.traceparent,
+            "signature": command.signature,
         }
     )
     return command.company_id.encode(), command.data, headers
@@ -113,6 +116,7 @@ def read_command(record: Record) -> CommandMessage:
         correlation_id=correlation_id,
         causation_id=causation_id,
         traceparent=traceparent,
+        signature=given("signature"),
     )
 
 
@@ -185,7 +189,8 @@ def _actor_or_unknown(text: str) -> Actor:
 def read_key(key: bytes | None) -> str:
     """The company id that a record's key holds. Raises Malformed."""
     try:
-        return COMPANY_ID.validate_python((key or b"").decode())
+        text = (key or b"").decode()
+        return text if OWN_COMPANY.fullmatch(text) else COMPANY_ID.validate_python(text)
     except (ValidationError, UnicodeDecodeError) as fault:
         raise Malformed("the key is not a company id") from fault
 

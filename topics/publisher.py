@@ -16,6 +16,7 @@ from topics.catalogue import BATCH_LIMIT, TOPICS, TOPICS_OF, partition_of
 from topics.cloudevents import Record, size_of
 from topics.messages import CommandMessage, write_command
 from topics.settings import Settings
+from topics.signing import signer_of
 
 SEND_SECONDS = 5.0
 REQUEST_SECONDS = 10.0
@@ -58,6 +59,7 @@ class Publisher:
         self._client_id = f"{settings.prefix}-publisher"
         self._commands = {name: topics.commands.named(settings.prefix) for name, topics in TOPICS_OF.items()}
         self._limits = {topic.named(settings.prefix): topic.limit for topic in TOPICS}
+        self._sign = signer_of(settings)
         self._producer: AIOKafkaProducer | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._endings: set[asyncio.Task[None]] = set()
@@ -91,8 +93,10 @@ class Publisher:
         return self._producer is not None and time.monotonic() - self._heard < SILENCE_SECONDS
 
     async def send(self, *commands: CommandMessage, realm: Realm = BUSINESS) -> None:
-        """Return when Kafka has acknowledged the commands, in their order. Raises Unavailable and TooLarge."""
-        written = [write_command(command) for command in commands]
+        """Sign the commands, and return when Kafka has acknowledged them, in their order.
+
+        Raises Unavailable and TooLarge."""
+        written = [write_command(self._sign(command)) for command in commands]
         await self.send_records(Record(self._commands[realm.name], ANY_PARTITION, *command) for command in written)
 
     async def send_records(self, given: Iterable[Record]) -> None:
@@ -185,6 +189,16 @@ class Publisher:
         ending = asyncio.create_task(_end(producer))
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
+
+
+async def publish(settings: Settings, commands: Sequence[CommandMessage], realm: Realm = BUSINESS) -> None:
+    """Send some commands and be done. Raises Unavailable."""
+    publisher = Publisher(settings)
+    await publisher.start()
+    try:
+        await publisher.send(*commands, realm=realm)
+    finally:
+        await publisher.stop()
 
 
 async def _deliver(producer: AIOKafkaProducer | None, records: Sequence[Record]) -> None:

@@ -1,9 +1,9 @@
 """Every setting of the product: `BITCORP_*` variables, one line of meaning each, printed by `bitcorp settings`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -61,6 +61,25 @@ class Settings(BaseSettings):
     wait_limit: float = Field(
         default=30.0, gt=0, le=300, description="Longest `Prefer: wait` and Consistency wait in seconds"
     )
+    rate_limits: str = Field(
+        default="resources=1000/minute;10000/hour, auth=500/minute;5000/hour, users=500/minute;5000/hour, "
+        "reports=100/minute;1000/hour",
+        description="Requests taken of each user, or address without a token, by the first part of the path below "
+        "/api/v1; `resources` is all the rest; empty: as many as come",
+    )
+    rate_limit_store: SecretStr = Field(
+        default=SecretStr("memory"),
+        description="Where requests are counted: `memory` (each API process by itself) or redis://host:port/0",
+    )
+    trusted_proxies: str = Field(
+        default="", description="Networks, comma between, of the proxies whose X-Forwarded-For is believed"
+    )
+    cors_origins: str = Field(
+        default="", description="Origins, comma between, of web pages that may use the API; empty: its own alone"
+    )
+    address_connections: int = Field(
+        default=200, ge=1, description="Most open connections of one address to an API process, proxies excepted"
+    )
     token_issuer: str = Field(default="bitcorp", description="`iss` of access tokens")
     token_audience: str = Field(default="bitcorp-api", description="`aud` of access tokens")
     token_private_key: SecretStr = Field(
@@ -76,6 +95,30 @@ class Settings(BaseSettings):
         description="Fernet keys that second factors are encrypted with, comma between: the first encrypts; "
         "empty: the stack's own",
     )
+    oidc_issuer: str = Field(
+        default="", description="Issuer of another provider's access tokens that the API accepts; empty: none"
+    )
+    oidc_audience: str = Field(default="", description="`aud` of that provider's access tokens for this API")
+    oidc_jwks_url: str = Field(
+        default="", description="Where that provider publishes its keys; empty: found by OpenID Connect Discovery"
+    )
+    oidc_company_claim: str = Field(
+        default="", description="Claim that names the company; empty: the header Bitcorp-Company does"
+    )
+    signing_key: SecretStr = Field(
+        default=SecretStr(""), description="<id>:<X25519 private key> with which this process signs commands"
+    )
+    lanes_public_key: str = Field(default="", description="X25519 public key of the lanes, for processes that sign")
+    lanes_private_key: SecretStr = Field(
+        default=SecretStr(""), description="X25519 private key of the lanes, the same for all, to check signatures"
+    )
+    root_public_key: str = Field(default="", description="Ed25519 public key by which lanes know the root key")
+    root_private_key: SecretStr = Field(
+        default=SecretStr(""), description="Ed25519 private key that admits processes: for bitcorp keys apply"
+    )
+    unsigned_commands: bool | None = Field(
+        default=None, description="Whether lanes take unsigned commands; default: only where single_node is on"
+    )
     metrics_host: str = Field(default="127.0.0.1", description="Address of a worker's /metrics and /health")
     metrics_port: int = Field(default=0, ge=0, le=65535, description="Port of a worker's /metrics and /health; 0: none")
 
@@ -85,3 +128,13 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="auto: text on a terminal, JSON elsewhere"
     )
+
+    @property
+    def takes_unsigned(self) -> bool:
+        return self.single_node if self.unsigned_commands is None else self.unsigned_commands
+
+    @model_validator(mode="after")
+    def _signs_in_production(self) -> Self:
+        if self.unsigned_commands and not self.single_node:
+            raise ValueError("unsigned commands are for single-node use alone: set BITCORP_UNSIGNED_COMMANDS=false")
+        return self

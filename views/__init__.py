@@ -14,6 +14,7 @@ from views.dashboard import CATEGORY_COUNTS, DASHBOARD, PLACE_COUNTS
 from views.downtime import DOWNTIME, downtime
 from views.equipment import EQUIPMENT, equipment
 from views.history import EQUIPMENT_HISTORY, history
+from views.keys import KEYS, keys
 from views.machine_counts import machine_counts
 from views.maintenance import MAINTENANCE_JOBS, maintenance
 from views.meters import METER_READINGS, meters
@@ -33,6 +34,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
     COMPANIES,
     USERS,
     ROLES,
+    KEYS,
     CATEGORIES,
     EQUIPMENT,
     EQUIPMENT_HISTORY,
@@ -65,11 +67,12 @@ GROUPS: dict[str, Group] = {
         Group(
             "fleet",
             "events",
-            "Companies, users, roles, categories, machines with all that is theirs, parts, plans and imported assets.",
+            "Companies, users, roles, keys, categories, machines with all of theirs, parts, plans, imported assets.",
             (
                 companies,
                 users,
                 roles,
+                keys,
                 categories,
                 maintenance,
                 downtime,

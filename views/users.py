@@ -11,7 +11,14 @@ from sqlalchemy.engine import RowMapping
 
 from domain.model import Email, Id, RoleName
 from domain.record import Recorded
-from domain.user import UserAddedToCompany, UserDeactivated, UserReactivated, UserRolesChanged
+from domain.user import (
+    IdentityLinked,
+    IdentityUnlinked,
+    UserAddedToCompany,
+    UserDeactivated,
+    UserReactivated,
+    UserRolesChanged,
+)
 from views.items import Version
 from views.reading import Reader
 from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
@@ -30,6 +37,8 @@ table = Table(
     Column("active", Boolean, nullable=False),
     moment("deactivated_at", optional=True),
     Column("deactivation_reason", Text),
+    Column("identity_issuer", Text),
+    Column("identity_subject", Text),
     moment("created_at"),
     *revision(),
 )
@@ -41,6 +50,7 @@ users = View("users", table)
 ADDED = inserting(table, active=True)
 ROLES_CHANGED = updating(table, "roles")
 ACTIVITY = updating(table, "active", "deactivated_at", "deactivation_reason")
+IDENTITY = updating(table, "identity_issuer", "identity_subject")
 
 
 @users.on
@@ -76,6 +86,16 @@ def reactivated(event: UserReactivated, fact: Recorded) -> Change:
     return ACTIVITY(fact, user_id=event.user_id, active=True)
 
 
+@users.on
+def linked(event: IdentityLinked, fact: Recorded) -> Change:
+    return IDENTITY(fact, user_id=event.user_id, identity_issuer=event.issuer, identity_subject=event.subject)
+
+
+@users.on
+def unlinked(event: IdentityUnlinked, fact: Recorded) -> Change:
+    return IDENTITY(fact, user_id=event.user_id)
+
+
 class UserItem(ItemModel):
     """A person who may act in the company."""
 
@@ -89,6 +109,13 @@ class UserItem(ItemModel):
     active: Annotated[bool, Field(description="False: the user may not act any more")]
     deactivated_at: Annotated[datetime | None, Field(description="Since when the user may not act")] = None
     deactivation_reason: Annotated[str | None, Field(description="Why the user may not act")] = None
+    identity_issuer: Annotated[
+        str | None,
+        Field(description="Another provider of identities that knows the user", examples=["https://login.example.com"]),
+    ] = None
+    identity_subject: Annotated[
+        str | None, Field(description="Under which name that provider knows the user", examples=["248289761001"])
+    ] = None
     created_at: Annotated[datetime, Field(description="When the user was added")]
     updated_at: Annotated[datetime, Field(description="When this version was recorded")]
     version: Version

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from domain import BUSINESS
+from domain.engine import unauthenticated
 from domain.realm import Realm
 from domain.record import Outcome, Status
 from ops.audit.findings import Check, Findings
@@ -53,6 +54,8 @@ def audit_outcomes(records: Iterable[Record], whole: bool, fold: Fold, findings:
                     Check.OUTCOMES, f"outcome {outcome.partition}:{position} of {outcome.command_id}: {wrong}"
                 )
             answers.by_offset[outcome.offset] = outcome
+            if outcome.code == unauthenticated.code:
+                continue  # it takes no id
             answers.first.setdefault((outcome.company_id, outcome.command_id), outcome)
     answers.last = positions.last
     answers.since = min(answers.by_offset, default=0)
@@ -65,6 +68,8 @@ def _wrong(outcome: Outcome, answers: Answers, fold: Fold, whole: bool) -> Itera
     if outcome.position > fold.last:
         yield f"it names position {outcome.position}, the journal ends at {fold.last}"
     first = answers.first.get((outcome.company_id, outcome.command_id))
+    if outcome.code == unauthenticated.code:
+        return
     if first is None:
         if whole and (outcome.repeat or outcome.conflict):
             yield "it calls itself a repeat, but nothing came before"

@@ -89,9 +89,8 @@ def run(module: str, settings: Settings) -> subprocess.Popen[bytes]:
     """`main` of the module (behind a colon: for that realm) as a process that logs into the settings' directory."""
     module, _, realm = module.partition(":")
     secret = {"database": settings.database.get_secret_value(), "kafka": settings.kafka, "log_format": "json"}
-    plain = {
-        name: str(getattr(settings, name)) for name in ("prefix", "directory", "partitions", "api_port", "wait_limit")
-    }
+    names = ("prefix", "directory", "partitions", "api_port", "wait_limit", "rate_limits")
+    plain = {name: str(getattr(settings, name)) for name in names}
     environment = {f"BITCORP_{name.upper()}": value for name, value in (plain | secret).items()}
     given = f"Settings(), REALMS[{realm!r}]" if realm else "Settings()"
     code = f"from domain import REALMS; from topics.settings import Settings; from {module} import main; main({given})"

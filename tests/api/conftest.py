@@ -25,6 +25,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         kafka="127.0.0.1:1",
         database="postgresql://nobody@127.0.0.1:1/none",
         directory=tmp_path_factory.mktemp("door"),
+        rate_limits="",
     )
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, daemon=True)
@@ -33,7 +34,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     async def start() -> Runner:
         app = make_app(settings)
         app.cleanup_ctx.clear()
-        runner = Runner(app)
+        runner = Runner(app, settings)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         return runner
@@ -57,6 +58,7 @@ def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ap
         partitions=3,
         api_port=0,
         wait_limit=20,
+        rate_limits="",
     )
     create_topics(settings)
     asyncio.run(upgrade(stack.postgres.dsn))

@@ -1,25 +1,32 @@
 """Signing in over HTTP, on real Kafka and PostgreSQL with a real worker of the credentials."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pyotp
 import pytest
 import requests
+from aiohttp.test_utils import TestClient, TestServer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from api.app import make_app
 from api.passwords import COMMON, faults
 from ops.records import read_all
 from ops.verify import audit
 from tests.api.callers import Api, Caller, until
+from tests.api.test_tokens import public_pem
 from tests.ops.shell import Shell
 from topics.catalogue import TOPICS, TOPICS_OF
 from topics.cloudevents import Record
 from topics.publisher import Publisher
+from topics.settings import Settings
 
 #: What no topic and no log may hold; filled as tests use it.
 SECRETS: set[str] = set()
@@ -396,6 +403,21 @@ def test_no_topic_and_no_log_holds_a_secret(guarded: Guarded, world: Api) -> Non
 SPOILED = "what is no command, and secret"
 
 
+def test_what_was_set_aside_is_listed_without_its_value(
+    world: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(world, SPOILED)
+    shell = Shell(monkeypatch, capsys)
+    shell.use(world.settings)
+    listed = [
+        json.loads(line)
+        for line in shell("dead-letters", "list", "--realm", "credentials", "--json").out.split("\n")
+        if line
+    ]
+    assert listed and SPOILED not in str(listed) and "sha256:" in str(listed)
+    assert "there are the realms business, credentials" in shell("dead-letters", "list", "--realm", "x").text
+
+
 def spoil(world: Api, text: str) -> None:
     """What is no command on the topic of credentials' commands; returns when it is set aside."""
     topics, prefix = TOPICS_OF["credentials"], world.settings.prefix
@@ -450,6 +472,18 @@ def test_a_body_that_is_no_sign_in_is_told_what_is_wrong(door: Api, body: dict[s
     answer = door.nobody().post("auth/login", body)
     assert said(answer) == (422, "invalid")
     assert "DROP" not in answer.text
+
+
+async def test_an_api_that_cannot_sign_tokens_says_so(tmp_path: Path) -> None:
+    public = public_pem(Ed25519PrivateKey.generate())
+    app = make_app(Settings(kafka="127.0.0.1:1", directory=tmp_path, token_public_keys=public))
+    app.cleanup_ctx.clear()
+    login = {"company_id": "acme", "email": "ann@example.com", "password": "correct horse battery"}
+    async with TestClient(TestServer(app)) as client:
+        answer = await client.post("/api/v1/auth/login", json=login)
+        assert (answer.status, (await answer.json())["code"]) == (503, "sign-in-away")
+        keys = (await (await client.get("/.well-known/jwks.json")).json())["keys"]
+        assert len(keys) == 1, "it verifies what others have signed"
 
 
 def test_what_concerns_oneself_needs_a_token(door: Api) -> None:

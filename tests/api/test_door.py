@@ -3,6 +3,7 @@
 import json
 import socket
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -277,3 +278,80 @@ def test_every_code_has_a_page_of_help_where_its_type_points(door: Api) -> None:
         assert page.status_code == 200
         assert found.code in page.text
     assert door.nobody().get("/problems/unheard-of").status_code == 404
+
+
+# --- attacks ----------------------------------------------------------------------------------------------------------
+
+SQL = ["' OR '1'='1", "1; DROP TABLE erp.users; --", "x' UNION SELECT * FROM erp.users --"]
+
+
+@pytest.mark.parametrize("text", SQL)
+def test_sql_in_an_id_a_filter_or_a_sort_is_no_id_and_no_sort_and_only_text_to_search_for(
+    ann: Caller, text: str
+) -> None:
+    rename = f"equipment/{quote(text, safe='')}/rename"
+    problem(ann.post(rename, {"name": "x"}), 404, "equipment-unknown")
+    for parameter in ("sort", "fields", "limit", "cursor", "category_id"):
+        problem(ann.get("equipment", **{parameter: text}), 400, "bad-parameters")
+    problem(ann.get("equipment", q=text), 503, "database-away")  # past the door, as a value and never as a statement
+
+
+def test_ten_megabytes_of_nested_json_are_not_read(ann: Caller) -> None:
+    answer = ann.send("equipment", b'{"name": ' + b"[" * 10_000_000)
+    assert problem(answer, 413, "body-too-large")["detail"] == "The request body may have 1,048,576 bytes."
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Idempotency-Key", "Consistency"])
+def test_a_header_that_may_be_given_once_is_refused_when_given_twice(door: Api, name: str) -> None:
+    token = door.user("ann").token
+    value = {"Authorization": f"Bearer {token}", "Idempotency-Key": "one", "Consistency": "0:1"}[name]
+    bearer = "" if name == "Authorization" else f"Authorization: Bearer {token}\r\n"
+    path, method = ("/api/v1/equipment/x", "GET") if name == "Consistency" else ("/api/v1/equipment", "POST")
+    body = json.dumps(MACHINE)
+    sent = (
+        f"{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n{bearer}{name}: {value}\r\n{name}: {value}\r\n\r\n{body}"
+    )
+    head, _, told = raw(door, sent.encode()).partition(b"\r\n\r\n")
+    assert b" 400 " in head.partition(b"\r\n")[0], told
+    assert json.loads(told)["code"] == "bad-header"
+    assert str(token).encode() not in told
+
+
+@pytest.mark.parametrize("text", ["a%0d%0aSet-Cookie:%20x=1", "a%0aX-Forged:%201", "%00"])
+def test_line_feeds_in_a_path_make_no_header(door: Api, ann: Caller, text: str) -> None:
+    answer = ann.get(f"/problems/{text}")
+    problem(answer, 404, "not-found")
+    assert "Set-Cookie" not in answer.headers
+    assert "X-Forged" not in answer.headers
+
+
+@pytest.mark.parametrize("line_feed", ["\r\nSet-Cookie: x=1", "\nSet-Cookie: x=1", "\0"])
+def test_an_id_of_a_request_that_could_make_headers_is_replaced(door: Api, line_feed: str) -> None:
+    sent = f"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Request-Id: a{line_feed}\r\n\r\n".encode()
+    head = raw(door, sent).partition(b"\r\n\r\n")[0]
+    assert b"set-cookie" not in head.lower()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/../../etc/passwd",
+        "/api/v1/%2e%2e/%2e%2e/etc/passwd",
+        "/docs/..%2f..%2fapp.py",
+        "/docs/%2e%2e/app.py",
+        "/docs/swagger-ui.css/",
+        "//api/v1/equipment",
+        "/api//v1/equipment",
+        "/API/v1/equipment",
+        "/api/v1/equipment/",
+        "/problems/..%2fdocs",
+    ],
+)
+def test_ways_around_in_a_path_lead_nowhere(door: Api, path: str) -> None:
+    """Sent as it is: HTTP libraries would tidy it up."""
+    token = door.user("ann").token
+    sent = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+    head, _, told = raw(door, sent.encode()).partition(b"\r\n\r\n")
+    assert b" 404 " in head.partition(b"\r\n")[0], head
+    assert json.loads(told)["code"] == "not-found"

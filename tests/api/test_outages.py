@@ -6,13 +6,20 @@ from typing import Any
 
 import pytest
 
+from domain.user import UserAddedToCompany
 from ops.embedded import Stack
 from tests.api.callers import Api, address_of, run, until
 from tests.api.test_commands import records
 from tests.api.test_door import problem
+from tests.domain.acme import ACME
+from tests.views.journal import Journal
 from topics.provision import create_topics
 from topics.settings import Settings
+from views import GROUPS
+from views.checkpoints import assigned
 from views.migrate import upgrade
+from views.projecting import apply
+from views.reading import write_engine
 
 pytestmark = pytest.mark.servers
 
@@ -25,13 +32,25 @@ def outages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, A
         dsn = stack.postgres.dsn
         settings = Settings(kafka=stack.kafka.address, database=dsn, directory=directory, partitions=1, api_port=0)
         create_topics(settings)
-        asyncio.run(upgrade(dsn))
+        asyncio.run(prepare(dsn))
         process = run("api.app", settings)
         try:
             yield stack, Api(settings, address_of(directory / "api.log", process), {"api": process})
         finally:
             process.terminate()
             process.wait(60)
+
+
+async def prepare(dsn: str) -> None:
+    """Views in which ann is a user of acme: nobody decides or projects here."""
+    await upgrade(dsn)
+    ann = UserAddedToCompany(user_id="ann", name="Ann", email="ann@example.com", roles=("admin",))
+    pool = write_engine(dsn)
+    async with pool.connect() as connection:
+        async with connection.begin():
+            at = await assigned(connection, "fleet", 0)
+        await apply(connection, GROUPS["fleet"], 0, Journal().tell(ACME[0], ann), at)
+    await pool.dispose()
 
 
 def readiness(api: Api) -> dict[str, Any]:

@@ -1,40 +1,16 @@
 """Slow clients, and the end of the process."""
 
-import asyncio
-import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from api import server
-from api.app import make_app
 from tests.api.callers import Api, address_of, run, until
+from tests.api.serving import answer_to, serving
 from tests.api.test_commands import records
 from topics.provision import create_topics
-from topics.settings import Settings
-
-
-@contextlib.asynccontextmanager
-async def serving(settings: Settings) -> Any:
-    app = make_app(settings)
-    app.cleanup_ctx.clear()
-    runner = server.Runner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield runner.addresses[0][1]
-    await runner.cleanup()
-
-
-async def answer_to(port: int, sent: bytes) -> bytes:
-    """All that the server says until it closes the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(sent)
-    received = await asyncio.wait_for(reader.read(), 30)
-    writer.close()
-    return received
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX-Half: "])

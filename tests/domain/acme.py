@@ -18,6 +18,7 @@ from domain.equipment import (
     MaintenanceScheduled,
     MaintenanceStarted,
 )
+from domain.key import KeyCreated
 from domain.maintenance import MaintenanceType
 from domain.model import Money, Role
 from domain.part import PartDefined, StockIssued, StockLevel, StockReceived, StockReserved, UnitCost, digits
@@ -44,6 +45,12 @@ ACME = (
     CategoryDefined(category_id="excavators", name="Excavators"),
 )
 STOREKEEPER = RoleDefined(role="storekeeper", permissions=("category.define", "equipment.read"))
+PLANT = KeyCreated(
+    key_id="plant-4",
+    name="Plant 4",
+    public_key="11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    permissions=("category.define", "equipment.read"),
+)
 EXCAVATOR = EquipmentCreated(
     equipment_id="ex-7",
     name="Excavator 7",

@@ -12,7 +12,8 @@ from domain.decider import Rule
 from domain.equipment import EquipmentMoved
 from domain.model import Event
 from domain.plan import NextOccurrencePlanned, PlanPaused, RecordOccurrence
-from domain.user import UserDeactivated
+from domain.platform import ProcessAdmitted
+from domain.user import IdentityLinked, UserDeactivated
 from tests.domain.acme import (
     ACME,
     ADA,
@@ -22,6 +23,7 @@ from tests.domain.acme import (
     LENT,
     OPERATOR,
     PLANNED,
+    PLANT,
     STOREKEEPER,
     TODAY,
     depreciated,
@@ -120,9 +122,32 @@ FULL: dict[str, dict[str, Any]] = {
     "user.change-user-roles": {"user_id": "tess", "roles": ["manager", "viewer"]},
     "user.deactivate": {"user_id": "tess", "reason": "left the company"},
     "user.reactivate": {"user_id": "tess"},
+    "user.link-identity": {"user_id": "tess", "issuer": "https://login.example", "subject": "248289761001"},
+    "user.unlink-identity": {"user_id": "tess"},
     "role.define": {"role": "driver", "permissions": ["equipment.move", "equipment.read"]},
     "role.change": {"role": "storekeeper", "permissions": ["equipment.move", "category.define"]},
     "role.remove": {"role": "storekeeper"},
+    "key.create": {
+        "key_id": "scales",
+        "name": "Weighbridge",
+        "public_key": "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw",
+        "permissions": ["equipment.move", "equipment.read"],
+        "expires_at": "2027-11-23T00:00:00Z",
+    },
+    "key.change": {
+        "key_id": "plant-4",
+        "name": "Plant four",
+        "permissions": ["equipment.read"],
+        "expires_at": "2027-11-23T00:00:00Z",
+    },
+    "key.revoke": {"key_id": "plant-4", "reason": "stolen"},
+    "key.record-key-use": {"key_id": "plant-4"},
+    "platform.admit-process": {
+        "process_id": "timer-1",
+        "public_key": "hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo",
+        "vouches": ["system:planner"],
+    },
+    "platform.dismiss-process": {"process_id": "api-1", "reason": "replaced"},
     "category.define": {
         "category_id": "cranes",
         "name": "Cranes",
@@ -267,11 +292,22 @@ LOADER = AssetImported(
 
 STORY = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled(), FILTER, received(), PLANNED)
 EMPTY = given()
+ADMITTED = ProcessAdmitted(
+    process_id="api-1", public_key="3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08", vouches=("user", "key")
+)
 STORIES = {
+    "platform.admit-process": given(company="_platform-1"),
+    "platform.dismiss-process": given(ADMITTED, company="_platform-1"),
     "company.create": EMPTY,
+    "user.unlink-identity": given(
+        ACME, IdentityLinked(user_id="tess", issuer="https://login.example", subject="248289761001")
+    ),
     "user.reactivate": given(ACME, UserDeactivated(user_id="tess", reason="left the company")),
     "role.change": given(ACME, STOREKEEPER),
     "role.remove": given(ACME, STOREKEEPER),
+    "key.change": given(ACME, PLANT),
+    "key.revoke": given(ACME, PLANT),
+    "key.record-key-use": given(ACME, PLANT),
     "equipment.void": given(ACME, EXCAVATOR),
     "equipment.report-repaired": given(ACME, EXCAVATOR, BROKEN),
     "equipment.retire": given(ACME, EXCAVATOR, scheduled(), BROKEN),

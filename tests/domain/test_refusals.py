@@ -12,8 +12,8 @@ from domain.rejections import page
 HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
 
-#: Refusals of the lane, which remembers command ids and reports rules that raise: told in tests/agents.
-OF_THE_LANE = {"id-reused", "failed"}
+#: Refusals of the lane, which remembers command ids, checks signatures and reports bugs: told in tests/agents.
+OF_THE_LANE = {"id-reused", "unauthenticated", "failed"}
 
 
 def told() -> set[str]:

@@ -4,11 +4,16 @@ import pytest
 
 from domain.category import DefineCategory
 from domain.model import Role
+from domain.role import RoleDefined
 from domain.user import (
     AddUser,
     ChangeUserRoles,
     DeactivateUser,
+    IdentityLinked,
+    IdentityUnlinked,
+    LinkIdentity,
     ReactivateUser,
+    UnlinkIdentity,
     UserAddedToCompany,
     UserDeactivated,
     UserReactivated,
@@ -217,3 +222,42 @@ def test_an_admin_who_may_not_act_does_not_count() -> None:
     given(ACME, NINA_AS_ADMIN, gone).when(change("nina", "viewer")).then(changed("nina", "viewer"))
     back = UserReactivated(user_id="nina")
     given(ACME, NINA_AS_ADMIN, gone, back).when(change("ada", "viewer")).then(changed("ada", "viewer"))
+
+
+# --- identities of other providers ----------------------------------------------------------------------------------
+
+LINK = LinkIdentity(user_id="tess", issuer="https://login.example", subject="248289761001")
+LINKED = IdentityLinked(**vars(LINK))
+UNLINK, UNLINKED = UnlinkIdentity(user_id="tess"), IdentityUnlinked(**vars(LINK))
+
+
+def test_an_admin_links_an_identity_once_and_takes_it_away_once() -> None:
+    given(ACME).when(LINK, by=ADA).then(LINKED).when(LINK, by=ADA).then_nothing()
+    given(ACME, LINKED).when(UNLINK, by=ADA).then(UNLINKED).when(UNLINK, by=ADA).then_nothing()
+
+
+@pytest.mark.parametrize("actor", [MAX, TESS, VIC])
+def test_nobody_else_says_who_somebody_is(actor: str) -> None:
+    given(ACME).when(LINK, by=actor).then_rejected("forbidden")
+    given(ACME, LINKED).when(UNLINK, by=actor).then_rejected("forbidden")
+
+
+def test_who_may_link_by_a_role_of_the_company_s_own_does_not_touch_admins() -> None:
+    linker = RoleDefined(role="linker", permissions=("user.link-identity", "user.unlink-identity"))
+    max_links = UserRolesChanged(user_id="max", roles=("linker",))
+    ada_s = {"user_id": "ada", "issuer": "https://login.example", "subject": "1"}
+    given(ACME, linker, max_links).when(LINK, by=MAX).then(LINKED)
+    given(ACME, linker, max_links).when(LinkIdentity(**ada_s), by=MAX).then_rejected("only-admins-change-admins")
+    story = given(ACME, linker, max_links, IdentityLinked(**ada_s))
+    story.when(UnlinkIdentity(user_id="ada"), by=MAX).then_rejected("only-admins-change-admins")
+
+
+def test_an_identity_stands_for_one_user_of_the_company() -> None:
+    of_vic = LinkIdentity(**vars(LINK) | {"user_id": "vic"})
+    given(ACME, LINKED).when(of_vic, by=ADA).then_rejected("identity-taken")
+    given(ACME, LINKED, UNLINKED).when(of_vic, by=ADA).then(IdentityLinked(**vars(of_vic)))
+
+
+def test_a_user_has_one_identity_at_a_time() -> None:
+    other = LinkIdentity(**vars(LINK) | {"subject": "2"})
+    given(ACME, LINKED).when(other, by=ADA).then_rejected("identity-linked")

@@ -18,6 +18,7 @@ from ops.embedded import Stack
 from ops.running import Platform
 from tests.ops.shell import Shell
 from topics.catalogue import COMMANDS
+from topics.keys import Secret
 from topics.messages import write_command
 from topics.settings import Settings
 
@@ -72,6 +73,21 @@ def test_a_command_is_sent_and_its_outcome_printed(shell: Shell, company: str) -
     assert said.code == 0, said.text
     assert "accepted define-category category/trucks version 1, 1 event" in said.text
     assert "Consistency:" in said.text
+
+
+def test_a_key_is_made_shown_once_and_listed(shell: Shell, company: str) -> None:
+    wanted = ("--company", company, "--permission", "equipment.move", "--permission", "equipment.read")
+    made = shell("keys", "new", "plant-4", *wanted, "--actor", "user:ann")
+    assert made.code == 0, made.text
+    assert Secret.parse(made.out.strip()).company_id == company
+    refused = shell("keys", "new", "plant-5", *wanted, "--actor", "user:bob")
+    assert (refused.code, refused.out) == (1, "")
+    assert "actor-unknown" in refused.err
+    deadline = time.monotonic() + 30
+    while not (listed := shell("keys", "list", "--company", company, "--json")).out:
+        assert time.monotonic() < deadline
+    assert json.loads(listed.out)["permissions"] == ["equipment.move", "equipment.read"]
+    assert "plant-4" in shell("keys", "list", "--company", company).out
 
 
 def test_a_refusal_is_printed_with_its_code_and_exits_with_one(shell: Shell, company: str) -> None:

@@ -15,6 +15,7 @@ from tests.domain.acme import (
     EXCAVATOR,
     FILTER,
     PLANNED,
+    PLANT,
     STOREKEEPER,
     depreciated,
     received,
@@ -43,6 +44,7 @@ async def settle(world: World) -> None:
         happened = (
             *ACME[1:],
             STOREKEEPER,
+            PLANT,
             EXCAVATOR,
             scheduled(),
             BROKEN,

@@ -3,7 +3,14 @@
 from domain.category import CategoryArchived, CategoryDefined, CategoryRenamed
 from domain.model import Role
 from domain.role import RoleChanged, RoleRemoved
-from domain.user import UserAddedToCompany, UserDeactivated, UserReactivated, UserRolesChanged
+from domain.user import (
+    IdentityLinked,
+    IdentityUnlinked,
+    UserAddedToCompany,
+    UserDeactivated,
+    UserReactivated,
+    UserRolesChanged,
+)
 from tests.domain.acme import ACME, STOREKEEPER
 from tests.views.conftest import World
 from views.categories import CATEGORIES
@@ -104,3 +111,13 @@ async def test_the_same_events_again_leave_the_same_rows(world: World) -> None:
     before = await world.rows()
     await world.again(entries)
     assert await world.rows() == before
+
+
+async def test_an_identity_of_another_provider_is_shown_until_it_is_unlinked(world: World) -> None:
+    known = {"user_id": "tess", "issuer": "https://login.example", "subject": "248289761001"}
+    entries = await world.tell(TESS, IdentityLinked(**known))
+    await world.again(entries)
+    person = await tess(world)
+    assert (person.identity_issuer, person.identity_subject) == ("https://login.example", "248289761001")
+    await world.tell(IdentityUnlinked(**known))
+    assert (await tess(world)).identity_issuer is None

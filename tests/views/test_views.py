@@ -9,6 +9,7 @@ from domain import CREDENTIALS, DECIDERS, EVENTS, HOMES
 from domain.decider import Decider
 from domain.equipment import EquipmentCreated, EquipmentRenamed
 from domain.model import Event
+from domain.platform import ProcessAdmitted, ProcessDismissed
 from domain.record import Outcome, Recorded
 from tests.domain.acme import EXCAVATOR, scheduled
 from tests.views.journal import Journal
@@ -19,7 +20,7 @@ from views.tables import METADATA, SCHEMA
 from views.view import Change, Group, View
 
 #: Events that no view but the history shows.
-UNSEEN: frozenset[type[Event]] = frozenset()
+UNSEEN: frozenset[type[Event]] = frozenset({ProcessAdmitted, ProcessDismissed})
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=lambda event: event.__name__)

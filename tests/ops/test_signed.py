@@ -1,0 +1,91 @@
+"""A platform whose lanes take signed commands alone: its own processes sign, and nobody else is believed."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import pytest
+import requests
+from pydantic import SecretStr
+
+from ops.embedded import Stack
+from ops.running import Platform
+from ops.tokens import make_token
+from tests.ops.shell import Shell
+from tests.ops.test_operations import execute
+from topics.settings import Settings
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(scope="module")
+def platform(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    name = f"test_{uuid4().hex[:10]}"
+    asyncio.run(execute(stack.postgres.dsn, f"CREATE DATABASE {name}"))
+    settings = Settings(
+        kafka=stack.kafka.address,
+        database=SecretStr(urlunsplit(urlsplit(stack.postgres.dsn)._replace(path=f"/{name}"))),
+        prefix=name.replace("_", "-"),
+        partitions=2,
+        api_port=0,
+        directory=tmp_path_factory.mktemp("signed"),
+        unsigned_commands=False,
+    )
+    with Platform(settings, workers=1) as running:
+        yield running
+    asyncio.run(execute(stack.postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def test_the_platform_s_own_processes_are_believed_until_they_are_dismissed(platform: Platform, bitcorp: Shell) -> None:
+    bitcorp.use(platform.settings)
+    ann = ("ann", "Ann Soto", "ann@acme.example")
+    opened = bitcorp("send", "create-company", "acme", "Acme", "America/Lima", "PEN", *ann, "--actor", "operator:root")
+    assert opened.code == 0, opened.text
+
+    token = make_token(platform.settings, "acme", "ann", None, timedelta(hours=1))
+    headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=20"}
+    body = {"category_id": "trucks", "name": "Trucks"}
+    asked = requests.post(f"{platform.url}/api/v1/categories", json=body, headers=headers, timeout=60)
+    assert asked.status_code == 201, asked.text
+
+    order = ("send", "define-category", "cranes", "Cranes", "--company", "acme", "--actor", "user:ann")
+    bitcorp.use(
+        platform.settings.model_copy(
+            update={"signing_key": SecretStr(""), "directory": platform.settings.directory / "x"}
+        )
+    )
+    unsigned = bitcorp(*order)
+    assert unsigned.code == 1
+    assert "rejected: unauthenticated" in unsigned.text
+
+    bitcorp.use(platform.settings)
+    letters = [json.loads(line) for line in bitcorp("dead-letters", "list", "--json").out.splitlines()]
+    assert [letter["reason"] for letter in letters] == ["unauthenticated"]
+    number = json.loads(bitcorp("dead-letters", "list", "--json").out.splitlines()[0])
+    retried = bitcorp("dead-letters", "retry", f"{number['partition']}:{number['offset']}")
+    assert retried.code == 0, retried.text
+    dismissed = bitcorp("keys", "apply", "embedded", "--dismiss", "replaced")
+    assert dismissed.code == 0, dismissed.text
+    refused = bitcorp(*order)
+    assert "rejected: unauthenticated" in refused.text
+    assert bitcorp("verify").code == 0
+
+
+def test_a_pair_is_printed_and_admitted(platform: Platform, bitcorp: Shell) -> None:
+    bitcorp.use(platform.settings)
+    made, root = json.loads(bitcorp("keys", "pair").out), json.loads(bitcorp("keys", "pair", "--root").out)
+    assert len({*made.values(), *root.values()}) == 4
+    said = bitcorp("keys", "apply", "timer-2", "--public-key", made["public_key"], "--vouches", "system:planner")
+    assert said.code == 0, said.text
+    both = bitcorp("keys", "apply", "timer-2", "--public-key", made["public_key"], "--dismiss", "replaced")
+    assert both.code == 1
+
+
+def test_without_the_root_key_nobody_is_admitted(platform: Platform, bitcorp: Shell) -> None:
+    bitcorp.use(platform.settings.model_copy(update={"root_private_key": SecretStr("")}))
+    said = bitcorp("keys", "apply", "mallory", "--public-key", platform.settings.lanes_public_key, "--vouches", "user")
+    assert said.code == 1
+    assert "BITCORP_ROOT_PRIVATE_KEY" in said.text
