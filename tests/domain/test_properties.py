@@ -364,7 +364,7 @@ def life(seed: int) -> list[Answer]:
     return answers
 
 
-LIVES = 70
+LIVES = 140
 remembered = cache(life)
 
 
