@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from alembic import op
 
 revision: str = "work_expected_and_proceeds"
-down_revision: str | Sequence[str] | None = "credentials"
+down_revision: str | Sequence[str] | None = "keys_of_systems"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
