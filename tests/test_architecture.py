@@ -19,7 +19,8 @@ from tests.domain.samples import sample_of
 from tests.domain.scenario import HOMES, RULES
 
 ROOT = Path(__file__).parents[1]
-DECIDERS = [decider for realm in REALMS.values() for decider in realm.deciders]
+#: Each once, whatever realms it is of.
+DECIDERS = list(dict.fromkeys(decider for realm in REALMS.values() for decider in realm.deciders))
 EVENTS = {wire: event for realm in REALMS.values() for wire, event in realm.events.items()}
 ROOMS = ("agents", "api", "domain", "ops", "topics", "views")
 
