@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from api.schemas import Schema, Schemas
 from domain import EVENTS as EVENT_TYPES
-from domain import HOMES, RULES
+from domain import HOMES, OFFERED
 from domain.record import Outcome
 from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, IMPORTS, OUTCOMES, Topic
 from topics.imports import RAW_TYPE
@@ -45,14 +45,14 @@ def document() -> dict[str, Any]:
     """The whole document; the same for the same code."""
     schemas = Schemas(
         [
-            *((rule.command, "validation") for rule in RULES.values()),
+            *((rule.command, "validation") for rule in OFFERED.values()),
             *((event, "serialization") for event in HOMES),
             (Outcome, "serialization"),
         ]
     )
     for name, schema in HEADER_SCHEMAS.items():
         schemas.add(name, schema)
-    commands = (_message(type_, rule.command, "Command", schemas) for type_, rule in RULES.items())
+    commands = (_message(type_, rule.command, "Command", schemas) for type_, rule in OFFERED.items())
     events = (_message(type_, event, "Event", schemas) for type_, event in EVENT_TYPES.items())
     channels = {
         COMMANDS.name: _by_title(commands),

@@ -15,7 +15,7 @@ from api.commands import PENDING_SECONDS, Commands, chosen_id, command_path, com
 from api.door import ROOT
 from api.problems import Problem, command_unknown, fields_wrong, not_undoable
 from api.tokens import Principal
-from domain import HOMES, RULES
+from domain import HOMES, OFFERED
 from domain.decider import Rule
 from domain.engine import field_errors
 from domain.model import Command, Event
@@ -25,8 +25,8 @@ from views.history import EQUIPMENT_HISTORY, caused_by
 from views.reading import Reader
 
 MOST_COMMANDS = 1000
-PERMITTED: dict[str, Rule[Any]] = {rule.permission: rule for rule in RULES.values()}
-ORDERED: dict[type[Command], Rule[Any]] = {rule.command: rule for rule in RULES.values()}
+PERMITTED: dict[str, Rule[Any]] = {rule.permission: rule for rule in OFFERED.values()}
+ORDERED: dict[type[Command], Rule[Any]] = {rule.command: rule for rule in OFFERED.values()}
 
 
 class BulkCommand(BaseModel):

@@ -31,7 +31,7 @@ from api.problems import (
 )
 from api.queries import Queries
 from api.tokens import Principal
-from domain import DECIDERS
+from domain import OFFERED
 from domain.company import company
 from domain.decider import Rule
 from domain.engine import field_errors
@@ -74,9 +74,8 @@ class Commands:
     queries: Queries
 
     def routes(self) -> Iterator[web.RouteDef]:
-        for decider in DECIDERS:
-            for rule in decider.rules.values():
-                yield web.post(path_of(rule), partial(self.take, rule))
+        for rule in OFFERED.values():
+            yield web.post(path_of(rule), partial(self.take, rule))
 
     async def take(self, rule: Rule[Any], request: web.Request) -> web.Response:
         principal = self.door.principal(request)

@@ -15,7 +15,7 @@ from api.problems import CONTENT_TYPE, ProblemType, all_types
 from api.queries import OWNER
 from api.schemas import Schema, Schemas
 from api.spreadsheet import CSV
-from domain import RULES
+from domain import OFFERED
 from domain.decider import Rule
 from domain.key import CreateKey, key
 from views import RESOURCES
@@ -63,7 +63,7 @@ def document() -> dict[str, Any]:
     """The whole document; the same for the same code."""
     schemas = Schemas(
         [
-            *((rule.command, "validation") for rule in RULES.values()),
+            *((rule.command, "validation") for rule in OFFERED.values()),
             (BulkBody, "validation"),
             *((route.body, "validation") for route in ROUTES),
             *((route.answer, "serialization") for route in ROUTES if route.answer),
@@ -72,7 +72,7 @@ def document() -> dict[str, Any]:
         ]
     )
     paths: dict[str, dict[str, Any]] = {}
-    for rule in RULES.values():
+    for rule in OFFERED.values():
         paths.setdefault(path_of(rule), {})["post"] = command_operation(rule, schemas)
     for resource in RESOURCES:
         paths.setdefault(f"{ROOT}/{resource.path}", {})["get"] = list_operation(resource, schemas)
@@ -88,7 +88,7 @@ def document() -> dict[str, Any]:
         paths[f"{ROOT}/auth/{route.path}"] = {"post": auth_operation(route, schemas)}
     for path, (name, summary, media) in OPEN_PATHS.items():
         paths[path] = {"get": open_operation(path, name, summary, media)}
-    for rule in RULES.values():
+    for rule in OFFERED.values():
         schemas.drop(rule.command)  # bodies have schemas of their own, without the key
     schemas.add("Problem", PROBLEM)
     schemas.add("Pending", PENDING)
@@ -225,6 +225,7 @@ def new_key_operation(schemas: Schemas) -> dict[str, Any]:
     body = {"schema": schemas.add("MakeKeyBody", schema), "example": example}
     return command | {
         "operationId": "makeKey",
+        "tags": ["auth"],
         "summary": "Make a key with its pair; the answer shows the secret half, once.",
         "parameters": [*map(parameter_ref, ("IdempotencyKey", *CARRIED))],
         "requestBody": {"required": True, "content": {JSON: body}},

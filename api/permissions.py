@@ -21,7 +21,7 @@ from api.database import Database
 from api.following import Following
 from api.problems import not_permitted, of_refusal, views_behind
 from api.tokens import Principal
-from domain import RULES
+from domain import OFFERED
 from domain.company import company
 from domain.engine import actor_unknown, forbidden
 from domain.key import key
@@ -36,7 +36,7 @@ from views.standing import Opening, checkpoint, holder, opening, standing
 
 #: Aggregates whose events change what somebody may do.
 DECISIVE = frozenset(decider.name for decider in (user, role, key, company))
-OPERATORS = frozenset(rule.permission for rule in RULES.values() if rule.operators)
+OPERATORS = frozenset(rule.permission for rule in OFFERED.values() if rule.operators)
 REMEMBERED_SECONDS = 300.0
 MOST_COMPANIES = 10_000
 PAUSE_SECONDS, RETRY_SECONDS = 0.01, 1

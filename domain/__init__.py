@@ -32,3 +32,6 @@ EVENTS = BUSINESS.events
 ROSTERS = BUSINESS.rosters
 FED = BUSINESS.fed
 PERMISSIONS = BUSINESS.permissions
+
+#: Those of its rules whose commands are offered to senders: all but the platform's own, which the root key alone sends.
+OFFERED = {type_: rule for type_, rule in RULES.items() if rule.decider.path}

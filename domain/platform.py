@@ -65,7 +65,7 @@ def evolve(found: Process, event: PlatformEvent) -> Process:
             assert_never(event)
 
 
-platform = Decider("platform", key="process_id", path="processes", initial=Process(), evolve=evolve)
+platform = Decider("platform", key="process_id", path="", initial=Process(), evolve=evolve)
 
 
 class AdmitProcess(Command):

@@ -45,7 +45,7 @@ def topics() -> Rows:
 def commands() -> Rows:
     """Every command with who may send it and how."""
     from api.commands import path_of
-    from domain import RULES
+    from domain import OFFERED
     from domain.decider import kebab
 
     return [
@@ -57,7 +57,7 @@ def commands() -> Rows:
             rule.type,
             rule.summary,
         )
-        for rule in RULES.values()
+        for rule in OFFERED.values()
     ]
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from cyclopts import App, Parameter
 from pydantic import ValidationError, WrapValidator
 
-from domain import BUSINESS, RULES
+from domain import BUSINESS, OFFERED
 from domain.decider import Actor, Rule, kebab
 from domain.model import Command
 from domain.realm import Realm
@@ -68,7 +68,7 @@ def _sender(rule: Rule[Any]) -> Callable[..., Awaitable[int]]:
     return send
 
 
-for _rule in RULES.values():
+for _rule in OFFERED.values():
     app.command(_sender(_rule), name=kebab(_rule.command.__name__))
 
 

@@ -46,7 +46,7 @@ class Desk:
 
     def __init__(self, proof: Proof = PROOF, *, ahead: bool = False) -> None:
         self.ahead = ahead
-        self.place = Place("sim", 0, PARTITIONS, proof)
+        self.place = Place("sim", 0, PARTITIONS, proof=proof)
         self.state: dict[str, bytes] = {}
         self.head = Head("commands-1")
         self.letters: list[Record] = []

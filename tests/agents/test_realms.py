@@ -15,6 +15,7 @@ from agents.state import Head
 from domain import BUSINESS, CREDENTIALS
 from domain.decider import Actor
 from domain.engine import aggregate_key, chain_key
+from domain.platform import platform
 from domain.record import Outcome, Status
 from tests.domain.credentials import FIRST, HASH, HOUR, OLD, SECOND
 from topics.catalogue import TOPICS_OF
@@ -73,11 +74,9 @@ def test_a_realm_s_topics_have_its_name_before_those_of_the_business() -> None:
     assert all(one.config == other.config for one, other in zip(business, others, strict=True))
 
 
-def test_realms_have_no_aggregate_and_no_message_in_common() -> None:
-    for names in (BUSINESS.by_name, BUSINESS.rules, BUSINESS.events):
-        assert names
-    assert not BUSINESS.by_name.keys() & CREDENTIALS.by_name.keys()
-    assert not BUSINESS.rules.keys() & CREDENTIALS.rules.keys()
+def test_realms_have_nothing_in_common_but_the_platform_s_own_processes() -> None:
+    assert BUSINESS.by_name.keys() & CREDENTIALS.by_name.keys() == {platform.name}
+    assert BUSINESS.rules.keys() & CREDENTIALS.rules.keys() == {rule.type for rule in platform.rules.values()}
 
 
 def test_the_business_s_commands_are_unknown_in_another_realm(desk: Desk) -> None:

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from api.commands import path_of
-from domain import RULES
+from domain import OFFERED
 from domain.decider import Rule
 from tests.api.callers import Api, Caller, until
 from tests.api.test_door import problem
@@ -46,7 +46,7 @@ def records(
     return found
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.permission)
+@pytest.mark.parametrize("rule", OFFERED.values(), ids=lambda rule: rule.permission)
 def test_every_command_of_the_domain_has_its_route(ann: Caller, rule: Rule[Any]) -> None:
     answer = ann.post(re.sub(r"{\w+}", "x", path_of(rule)), {"no": "such field"})
     assert answer.json()["code"] in ("invalid", "forbidden"), answer.text

@@ -15,7 +15,7 @@ from api import asyncapi, openapi
 from api.app import make_app
 from api.contracts import contracts
 from api.problems import all_types
-from domain import EVENTS, RULES
+from domain import EVENTS, OFFERED
 from tests.api.callers import Api
 from topics.settings import Settings
 
@@ -101,7 +101,7 @@ def test_the_example_of_every_command_is_accepted_by_its_class_and_its_schema() 
         for _, method, operation in operations()
         if method == "post" and "requestBody" in operation
     }
-    for rule in RULES.values():
+    for rule in OFFERED.values():
         content = bodies[openapi.camel(rule.command.__name__)]["content"]["application/json"]
         rule.command.model_validate_json(json.dumps({rule.decider.key: "ex-7"} | content["example"]))
         schema = {**content["schema"], "components": document["components"]}
@@ -111,7 +111,7 @@ def test_the_example_of_every_command_is_accepted_by_its_class_and_its_schema() 
 def test_asyncapi_has_every_command_and_every_event() -> None:
     messages = asyncapi.document()["components"]["messages"].values()
     types = {message["name"] for message in messages}
-    assert types >= set(RULES) | set(EVENTS)
+    assert types >= set(OFFERED) | set(EVENTS)
 
 
 def test_the_example_of_every_message_fits_its_schema() -> None:

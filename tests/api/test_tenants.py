@@ -18,6 +18,8 @@ from tests.api.callers import Api, Caller, open_company, until
 from topics.catalogue import partition_of
 from topics.settings import Settings
 
+#: Of RFC 8032, 7.1, test 1.
+PUBLIC_KEY = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 #: Paths that tell no company's things: nobody needs a token for them.
 OPEN = tuple(openapi.OPEN_PATHS)
 
@@ -62,6 +64,7 @@ def theirs(world: Api) -> Theirs:
     orders: dict[str, dict[str, Any]] = {
         "categories": {"category_id": key, "name": word},
         "roles": {"role": key, "permissions": ["equipment.read"]},
+        "keys": {"key_id": key, "name": word, "permissions": ["equipment.read"], "public_key": PUBLIC_KEY},
         "users": {"user_id": key, "name": word, "email": f"{word}@example.com", "roles": ["viewer"]},
         "equipment": machine | {"category_id": key, "in_service_on": "2024-02-12"},
         "parts": {"part_id": key, "name": word, "unit": "m", "minimum": "2.5", "reorder_quantity": "25"},
@@ -90,6 +93,7 @@ def theirs(world: Api) -> Theirs:
         "role",
         "entry",
         "breakdown_id",
+        "key_id",
     )
     ids = dict.fromkeys(names, key) | {"job_id": job, "command_id": command, "company_id": company, "book": "FINANCIAL"}
     return Theirs(company, ada, word, ids, answers["equipment"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from domain import RULES
+from domain import OFFERED
 from domain.decider import kebab
 from ops import stack
 from ops.errors import Fault
@@ -93,7 +93,7 @@ def test_a_wrong_setting_is_named_with_its_fault(bitcorp: Shell) -> None:
 def test_describe_lists_all_topics_and_commands(bitcorp: Shell) -> None:
     described = json.loads(bitcorp("describe", "--json").out)
     assert [topic["topic"] for topic in described["topics"]] == [topic.named("erp") for topic in TOPICS]
-    assert {command["type"] for command in described["commands"]} == set(RULES)
+    assert {command["type"] for command in described["commands"]} == set(OFFERED)
     assert all(described[name] for name in ("events", "refusals", "views", "metrics", "settings"))
     assert {"method": "GET", "path": "/health"} in described["routes"]
 
@@ -202,5 +202,5 @@ def test_a_benchmark_that_does_not_exist_is_refused_before_servers_start(bitcorp
 
 def test_every_command_of_the_domain_can_be_sent(bitcorp: Shell) -> None:
     said = bitcorp("send", "--help")
-    for rule in RULES.values():
+    for rule in OFFERED.values():
         assert kebab(rule.command.__name__) in said.text

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from domain import RULES
+from domain import OFFERED
 from domain.charges import Method
 from domain.company import UpdateMaintenancePolicy
 from domain.decider import kebab
@@ -20,11 +20,11 @@ from ops.errors import Fault
 from ops.send import Envelope, as_typed, message_of
 from tests.ops.shell import Shell
 
-RULE = next(rule for rule in RULES.values() if rule.command is ScheduleMaintenance)
+RULE = next(rule for rule in OFFERED.values() if rule.command is ScheduleMaintenance)
 JOB = {"equipment_id": "EX-7", "job_id": "j1", "maintenance_type": "PREVENTIVE", "scheduled_date": "2030-01-02"}
 
 
-@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.verb)
+@pytest.mark.parametrize("rule", OFFERED.values(), ids=lambda rule: rule.verb)
 def test_help_lists_the_fields_of_the_command_and_its_permission(bitcorp: Shell, rule: Any) -> None:
     said = bitcorp("send", kebab(rule.command.__name__), "--help")
     assert said.code == 0
@@ -106,7 +106,7 @@ def test_the_message_says_who_sends_what_to_whom() -> None:
 
 
 def test_a_command_that_names_its_company_needs_no_option_for_it() -> None:
-    rule = next(rule for rule in RULES.values() if rule.command is UpdateMaintenancePolicy)
+    rule = next(rule for rule in OFFERED.values() if rule.command is UpdateMaintenancePolicy)
     command = as_typed(UpdateMaintenancePolicy, {"company_id": "acme", "policy": {}})
     assert message_of(rule, command, Envelope(actor="user:ann")).company_id == "acme"
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Table
 
-from domain import CREDENTIALS, DECIDERS, EVENTS, HOMES
+from domain import DECIDERS, EVENTS, HOMES
+from domain.credential import credential
 from domain.decider import Decider
 from domain.equipment import EquipmentCreated, EquipmentRenamed
 from domain.model import Event
@@ -29,7 +30,7 @@ def test_each_event_is_handled_by_a_view_or_named_as_unseen(event: type[Event]) 
     assert handled != (event in UNSEEN)
 
 
-@pytest.mark.parametrize("event", CREDENTIALS.events.values(), ids=lambda event: event.__name__)
+@pytest.mark.parametrize("event", credential.events, ids=lambda event: event.__name__)
 def test_each_event_of_credentials_moves_the_version_of_the_row(event: type[Event]) -> None:
     assert any(event in view.handlers for view in GROUPS["credentials"].views)
 
