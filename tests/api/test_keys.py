@@ -51,7 +51,14 @@ def test_a_key_reads_what_it_permits_and_its_own_outcomes(world: Api, ann: Calle
     assert plant.get("categories").status_code == 200
     assert plant.get("categories/excavators").status_code == 200
     assert plant.get(f"commands/{own['command_id']}").status_code == 200
-    for path in ("equipment", "equipment/EX-7", "equipment/EX-7/diff?from=2026-01-01T00:00Z", "keys", "users", "dashboard"):
+    for path in (
+        "equipment",
+        "equipment/EX-7",
+        "equipment/EX-7/diff?from=2026-01-01T00:00Z",
+        "keys",
+        "users",
+        "dashboard",
+    ):
         problem(plant.get(path), 403, "forbidden")
 
 

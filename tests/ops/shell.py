@@ -35,7 +35,7 @@ class Shell:
         self._capsys = capsys
         for name in [name for name in os.environ if name.startswith("BITCORP_")]:
             monkeypatch.delenv(name)
-        monkeypatch.setenv("COLUMNS", "500")
+        monkeypatch.setenv("COLUMNS", "200")
         self._monkeypatch = monkeypatch
         self.set(**variables)
 
