@@ -78,7 +78,7 @@ def run(settings: Settings, *, rate: float = 200) -> int:
     try:
         with Platform(own, workers=2, report=say) as platform, _stopping_undisturbed():
             await_lanes(platform)
-            say(f"Kafka, PostgreSQL, three workers and the API run: {time.monotonic() - began:.1f} s.")
+            say(f"Kafka, PostgreSQL and {len(platform.processes)} processes run: {time.monotonic() - began:.1f} s.")
             right = tell(platform, rate)
     except KeyboardInterrupt:
         say("Stopped before the end.")

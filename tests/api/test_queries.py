@@ -206,7 +206,7 @@ def test_a_command_is_shown_to_its_sender_alone(world: Api, ann: Caller, gus: Ca
 
 
 def test_a_command_that_nobody_has_seen_is_pending_while_it_is_young(ann: Caller) -> None:
-    young, old = uuid_utils.compat.uuid7(), UUID("0197c7a8-5f6e-7d3a-9b1c-2d3e4f5a6b7c")
+    young, old = uuid_utils.compat.uuid7(), UUID("0197c7a8-5f6e-7d3a-9b1c-2d3e4f5a6b7d")
     answer = ann.get(f"commands/{young}")
     assert (answer.status_code, answer.json()) == (200, {"command_id": str(young), "status": "pending"})
     assert answer.headers["Retry-After"].isdigit()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from domain import RULES
+from domain import OFFERED
 from domain.company import CompanySuspended
 from domain.model import Role
 from domain.user import UserAddedToCompany
@@ -13,7 +13,7 @@ from tests.domain.samples import FULL, rule, sent, story_for
 
 OF_PEOPLE = sorted(permission for permission in FULL if rule(permission).roles)
 #: Of credentials each attempt counts; their own tests say what a repeat does.
-OF_COMPANIES = sorted(rule.permission for rule in RULES.values())
+OF_COMPANIES = sorted(rule.permission for rule in OFFERED.values())
 #: Sent for the second time these are refused with a code that says what is the case already.
 REFUSED_TWICE = {
     "asset.undo-asset-import": "asset-unknown",
@@ -24,6 +24,7 @@ REFUSED_TWICE = {
     "equipment.retire": "equipment-retired",
     "equipment.return": "equipment-not-assigned",
     "equipment.void": "equipment-unknown",
+    "key.create": "key-exists",
     "part.define": "part-exists",
     "plan.define": "plan-exists",
     "role.define": "role-exists",
