@@ -491,7 +491,7 @@ PARAMETERS = {
         "Idempotency-Key",
         "Makes the request repeatable for 24 hours. A UUID becomes the command's id; any other text of up to 255 "
         "characters, bare or quoted, stands for one of the caller's own.",
-        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
         "0197c7a8-5f6e-7d3a-9b1c-2d3e4f5a6b7c",
     ),
     "Prefer": _request_header(

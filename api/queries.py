@@ -241,7 +241,7 @@ def unknown(name: str) -> Fault:
     return Fault(name, "unknown", "there is no such parameter")
 
 
-def no_parameters(request: web.Request, but: str = "") -> None:
+def no_parameters(request: web.Request, but: str | None = None) -> None:
     faults = [unknown(name) for name in request.query if name != but]
     if faults:
         raise parameters_problem(faults)

@@ -205,6 +205,10 @@ def test_a_command_is_shown_to_its_sender_alone(world: Api, ann: Caller, gus: Ca
     problem(world.user("bob").get("commands"), 403, "actor-unknown")
 
 
+def test_a_parameter_without_a_name_is_one_too_many(ann: Caller) -> None:
+    problem(ann.get(f"commands/{uuid_utils.compat.uuid7()}?=true"), 400, "bad-parameters")
+
+
 def test_a_command_that_nobody_has_seen_is_pending_while_it_is_young(ann: Caller) -> None:
     young, old = uuid_utils.compat.uuid7(), UUID("0197c7a8-5f6e-7d3a-9b1c-2d3e4f5a6b7d")
     answer = ann.get(f"commands/{young}")
