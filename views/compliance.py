@@ -10,16 +10,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import RowMapping
 
 from domain.maintenance import MaintenanceType
-from domain.model import Id
 from domain.upkeep import Compliance, PlannedJob, compliance
 from domain.zones import day_in
 from views.categories import table as categories
 from views.companies import table as companies
 from views.equipment import table as machines
+from views.figures import NOW, job_of_machine, of_categories, of_category, of_machines
 from views.items import Named
 from views.maintenance import JobState
 from views.maintenance import table as jobs
-from views.resource import FROM, UNTIL, Filter, ItemModel, LineOfText, Resource, Sort
+from views.resource import FROM, UNTIL, ItemModel
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -27,10 +27,6 @@ ZONE = func.coalesce(companies.c.time_zone, "UTC")
 #: The day's beginning in the company's zone.
 DUE = func.timezone(ZONE, cast(jobs.c.scheduled_on, DateTime), type_=DateTime(timezone=True))
 
-_job_of_machine = and_(jobs.c.company_id == machines.c.company_id, jobs.c.equipment_id == machines.c.equipment_id)
-_of_category = and_(
-    categories.c.company_id == machines.c.company_id, categories.c.category_id == machines.c.category_id
-)
 #: Corrective work is not planned ahead, and what was recorded afterwards had no day.
 _planned = and_(
     jobs.c.maintenance_type != MaintenanceType.CORRECTIVE.value,
@@ -47,7 +43,7 @@ _told = func.coalesce(
 
 def _jobs(outside: FromClause, *where: ColumnElement[bool]) -> ColumnElement[Any]:
     """Planned jobs whose day lies in the window, of what is outside, as a list of lists."""
-    found = select(_told).where(_job_of_machine, _planned, *where)
+    found = select(_told).where(job_of_machine, _planned, *where)
     return found.correlate(outside, companies).scalar_subquery().label("jobs")
 
 
@@ -93,54 +89,19 @@ def _job(told: list[Any]) -> PlannedJob:
     return PlannedJob(date.fromisoformat(due), done and date.fromisoformat(done), interval)
 
 
-COMPLIANCE = Resource(
-    name="maintenance-compliance",
-    path="maintenance-compliance",
-    item_path=None,
-    group="fleet",
-    permission="equipment.read",
-    summary="Planned maintenance of the company's machines that was done in time",
-    item=ComplianceItem,
-    rows=select(
-        machines,
-        categories.c.name.label("category_name"),
-        companies.c.time_zone,
-        _jobs(machines),
-        func.now().label("now"),
-    )
-    .outerjoin(companies, companies.c.company_id == machines.c.company_id)
-    .outerjoin(categories, _of_category),
-    company=machines.c.company_id,
-    keys={"equipment_id": Filter(machines.c.equipment_id, Id, "Id of the machine")},
-    make=machine_item,
-    filters={
-        "equipment_id": Filter(machines.c.equipment_id, Id, "This machine alone"),
-        "category_id": Filter(machines.c.category_id, Id, "Machines of this category"),
-        "place": Filter(machines.c.place, Id, "Machines that stand at this place"),
-    },
-    sorts={"name": Sort(machines.c.name, LineOfText, "by name")},
-    default_sort="name",
-    windowed=True,
+COMPLIANCE = of_machines(
+    "maintenance-compliance",
+    "Planned maintenance of the company's machines that was done in time",
+    ComplianceItem,
+    machine_item,
+    _jobs(machines),
+    NOW,
 )
-CATEGORY_COMPLIANCE = Resource(
-    name="category-compliance",
-    path="category-compliance",
-    item_path=None,
-    group="fleet",
-    permission="equipment.read",
-    summary="Planned maintenance that was done in time, by category",
-    item=CategoryComplianceItem,
-    rows=select(
-        categories,
-        companies.c.time_zone,
-        _jobs(categories, _of_category),
-        func.now().label("now"),
-    ).outerjoin(companies, companies.c.company_id == categories.c.company_id),
-    company=categories.c.company_id,
-    keys={"category_id": Filter(categories.c.category_id, Id, "Id of the category")},
-    make=category_item,
-    filters={"category_id": Filter(categories.c.category_id, Id, "This category alone")},
-    sorts={"name": Sort(categories.c.name, LineOfText, "by name")},
-    default_sort="name",
-    windowed=True,
+CATEGORY_COMPLIANCE = of_categories(
+    "category-compliance",
+    "Planned maintenance that was done in time, by category",
+    CategoryComplianceItem,
+    category_item,
+    _jobs(categories, of_category),
+    NOW,
 )

@@ -17,15 +17,12 @@ from views.categories import table as categories
 from views.companies import table as companies
 from views.downtime import table as downtime
 from views.equipment import table as machines
+from views.figures import of_category
 from views.items import Named, Price, price
 from views.maintenance import table as jobs
 from views.reliability import LIVED, WINDOW, lived_through
 from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
 from views.stock_movements import table as movements
-
-_of_category = and_(
-    categories.c.company_id == machines.c.company_id, categories.c.category_id == machines.c.category_id
-)
 
 
 def _spent(
@@ -130,7 +127,7 @@ OWNERSHIP = Resource(
         *WINDOW,
     )
     .join(companies, companies.c.company_id == machines.c.company_id)
-    .outerjoin(categories, _of_category),
+    .outerjoin(categories, of_category),
     company=machines.c.company_id,
     keys={"equipment_id": Filter(machines.c.equipment_id, Id, "Id of the machine")},
     make=item,

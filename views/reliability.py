@@ -12,27 +12,21 @@ from sqlalchemy.engine import RowMapping
 
 from domain.equipment import Status
 from domain.maintenance import MaintenanceType
-from domain.model import Id
 from domain.reliability import Reliability, Span, Stop, reliability, together
 from domain.zones import zone
 from views.categories import table as categories
-from views.companies import table as companies
 from views.downtime import BreakdownState
 from views.downtime import table as downtime
 from views.equipment import table as machines
+from views.figures import NOW, job_of_machine, of_categories, of_category, of_machines
 from views.items import Named
 from views.maintenance import JobState
 from views.maintenance import table as jobs
-from views.resource import FROM, UNTIL, Filter, ItemModel, LineOfText, Resource, Sort
+from views.resource import FROM, UNTIL, Filter, ItemModel
 
 Seconds = Annotated[int, Field(ge=0)]
 
 _of_machine = and_(downtime.c.company_id == machines.c.company_id, downtime.c.equipment_id == machines.c.equipment_id)
-_job_of_machine = and_(jobs.c.company_id == machines.c.company_id, jobs.c.equipment_id == machines.c.equipment_id)
-
-_of_category = and_(
-    categories.c.company_id == machines.c.company_id, categories.c.category_id == machines.c.category_id
-)
 
 
 def _told(*columns: ColumnElement[Any], where: ColumnElement[bool]) -> ColumnElement[Any]:
@@ -53,7 +47,7 @@ SERVICES = _told(
     jobs.c.started_at,
     jobs.c.performed_at,
     where=and_(
-        _job_of_machine,
+        job_of_machine,
         jobs.c.maintenance_type != MaintenanceType.CORRECTIVE.value,
         jobs.c.state.in_((JobState.STARTED.value, JobState.DONE.value)),
         jobs.c.started_at < UNTIL,
@@ -159,62 +153,27 @@ def _midnight(day: date, name: str) -> datetime:
     return datetime.combine(day, time.min, zone(name)).astimezone(UTC)
 
 
-WINDOW = (FROM.label("window_from"), UNTIL.label("window_until"), func.now().label("now"))
+WINDOW = (FROM.label("window_from"), UNTIL.label("window_until"), NOW)
 
-RELIABILITY = Resource(
-    name="reliability",
-    path="reliability",
-    item_path=None,
-    group="fleet",
-    permission="equipment.read",
-    summary="Failures, repair times and availability of the company's machines",
-    item=ReliabilityItem,
-    rows=select(
-        machines,
-        categories.c.name.label("category_name"),
-        companies.c.time_zone,
-        LIVED.label("lived"),
-        *WINDOW,
-    )
-    .outerjoin(companies, companies.c.company_id == machines.c.company_id)
-    .outerjoin(categories, _of_category),
-    company=machines.c.company_id,
-    keys={"equipment_id": Filter(machines.c.equipment_id, Id, "Id of the machine")},
-    make=machine_item,
-    filters={
-        "equipment_id": Filter(machines.c.equipment_id, Id, "This machine alone"),
-        "category_id": Filter(machines.c.category_id, Id, "Machines of this category"),
-        "place": Filter(machines.c.place, Id, "Machines that stand at this place"),
-        "status": Filter(machines.c.status, Status, "Machines in this status"),
-    },
-    sorts={"name": Sort(machines.c.name, LineOfText, "by name")},
-    default_sort="name",
-    windowed=True,
+RELIABILITY = of_machines(
+    "reliability",
+    "Failures, repair times and availability of the company's machines",
+    ReliabilityItem,
+    machine_item,
+    LIVED.label("lived"),
+    *WINDOW,
+    filters={"status": Filter(machines.c.status, Status, "Machines in this status")},
 )
-CATEGORY_RELIABILITY = Resource(
-    name="category-reliability",
-    path="category-reliability",
-    item_path=None,
-    group="fleet",
-    permission="equipment.read",
-    summary="Failures, repair times and availability by category",
-    item=CategoryReliabilityItem,
-    rows=select(
-        categories,
-        companies.c.time_zone,
-        select(func.coalesce(func.jsonb_agg(LIVED), func.jsonb_build_array(), type_=JSONB))
-        .select_from(machines)
-        .where(_of_category)
-        .correlate(categories)
-        .scalar_subquery()
-        .label("machines"),
-        *WINDOW,
-    ).outerjoin(companies, companies.c.company_id == categories.c.company_id),
-    company=categories.c.company_id,
-    keys={"category_id": Filter(categories.c.category_id, Id, "Id of the category")},
-    make=category_item,
-    filters={"category_id": Filter(categories.c.category_id, Id, "This category alone")},
-    sorts={"name": Sort(categories.c.name, LineOfText, "by name")},
-    default_sort="name",
-    windowed=True,
+CATEGORY_RELIABILITY = of_categories(
+    "category-reliability",
+    "Failures, repair times and availability by category",
+    CategoryReliabilityItem,
+    category_item,
+    select(func.coalesce(func.jsonb_agg(LIVED), func.jsonb_build_array(), type_=JSONB))
+    .select_from(machines)
+    .where(of_category)
+    .correlate(categories)
+    .scalar_subquery()
+    .label("machines"),
+    *WINDOW,
 )
