@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 from pydantic import ValidationError
 
-from api import headers
+from api import SOURCE, headers
 from api.answers import answered
 from api.door import REQUEST_ID, ROOT, TRACEPARENT, Door
 from api.outcomes import Follower
@@ -41,7 +41,6 @@ from topics.metrics import API_PUBLISHES, API_WAITERS
 from topics.publisher import Publisher, TooLarge, Unavailable
 from views.outcomes import OutcomeItem
 
-SOURCE = "/api"
 RETRY_SECONDS = 5
 PENDING_SECONDS = 1
 

@@ -7,6 +7,7 @@ import structlog
 import uuid_utils.compat
 from aiohttp import web
 
+from api import SOURCE
 from api.database import Database
 from api.door import REQUEST_ID, TRACEPARENT
 from api.outcomes import Follower
@@ -22,7 +23,6 @@ from views.credentials import Held, held
 from views.reading import Reader
 from views.users import Person, person
 
-SOURCE = "/api"
 ACTOR = Actor("system", "api")
 GROUP = frozenset({"credentials"})
 DECISION_SECONDS = 10.0

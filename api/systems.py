@@ -13,6 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 import structlog
 from pydantic_core import to_json
 
+from api import SOURCE
 from api.permissions import Permissions
 from api.tokens import BadToken, Principal
 from domain.decider import Actor
@@ -22,7 +23,6 @@ from topics.messages import CommandMessage
 from topics.publisher import Publisher, Unavailable
 from views.standing import Opening
 
-SOURCE = "/api"
 MOST_NOTED = 10_000
 
 log = structlog.get_logger("api")

@@ -95,10 +95,6 @@ class KeyItem(ItemModel):
     updated_at: Annotated[datetime, Field(description="When this version was recorded")]
     version: Version
 
-    def opens_at(self, now: datetime) -> bool:
-        """Whether what it sends is taken at that time."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
-
 
 def item(row: RowMapping) -> KeyItem:
     return KeyItem(**{name: row[name] for name in KeyItem.model_fields})

@@ -8,14 +8,13 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
-import asyncpg
 import pytest
 from confluent_kafka import Producer
-from pydantic import SecretStr
 
 from domain.depreciation import BookName, posting_id
 from ops.embedded import Stack
 from ops.running import Platform
+from tests.ops.platforms import execute, platform_of
 from tests.ops.shell import Shell
 from topics.catalogue import COMMANDS
 from topics.keys import Secret
@@ -28,27 +27,8 @@ ADMIN = ("ann", "Ann Soto", "ann@acme.example")
 @pytest.fixture(scope="module")
 def platform(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """All processes on the run's servers, with topics and a database of this module's own."""
-    name = f"test_{uuid4().hex[:10]}"
-    asyncio.run(execute(stack.postgres.dsn, f"CREATE DATABASE {name}"))
-    settings = Settings(
-        kafka=stack.kafka.address,
-        database=SecretStr(urlunsplit(urlsplit(stack.postgres.dsn)._replace(path=f"/{name}"))),
-        prefix=name.replace("_", "-"),
-        partitions=2,
-        api_port=0,
-        directory=tmp_path_factory.mktemp("platform"),
-    )
-    with Platform(settings, workers=1) as running:
+    with platform_of(stack, tmp_path_factory.mktemp("platform")) as running:
         yield running
-    asyncio.run(execute(stack.postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-async def execute(dsn: str, statement: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 @pytest.fixture

@@ -1,11 +1,8 @@
 """A platform whose lanes take signed commands alone: its own processes sign, and nobody else is believed."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from datetime import timedelta
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
 import pytest
 import requests
@@ -14,29 +11,16 @@ from pydantic import SecretStr
 from ops.embedded import Stack
 from ops.running import Platform
 from ops.tokens import make_token
+from tests.ops.platforms import platform_of
 from tests.ops.shell import Shell
-from tests.ops.test_operations import execute
-from topics.settings import Settings
 
 pytestmark = pytest.mark.servers
 
 
 @pytest.fixture(scope="module")
 def platform(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    name = f"test_{uuid4().hex[:10]}"
-    asyncio.run(execute(stack.postgres.dsn, f"CREATE DATABASE {name}"))
-    settings = Settings(
-        kafka=stack.kafka.address,
-        database=SecretStr(urlunsplit(urlsplit(stack.postgres.dsn)._replace(path=f"/{name}"))),
-        prefix=name.replace("_", "-"),
-        partitions=2,
-        api_port=0,
-        directory=tmp_path_factory.mktemp("signed"),
-        unsigned_commands=False,
-    )
-    with Platform(settings, workers=1) as running:
+    with platform_of(stack, tmp_path_factory.mktemp("signed"), unsigned_commands=False) as running:
         yield running
-    asyncio.run(execute(stack.postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def test_the_platform_s_own_processes_are_believed_until_they_are_dismissed(platform: Platform, bitcorp: Shell) -> None:

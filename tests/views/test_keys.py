@@ -6,6 +6,8 @@ from domain.key import KeyChanged, KeyRevoked, KeyUsed
 from tests.domain.acme import ACME, PLANT
 from tests.views.conftest import World
 from views.keys import KEYS, KeyItem
+from views.reading import reading
+from views.standing import Opening, opening
 
 LATER = datetime(2027, 11, 23, tzinfo=UTC)
 CHANGED = KeyChanged(key_id="plant-4", name="Plant four", permissions=("part.read",), expires_at=LATER)
@@ -19,6 +21,13 @@ async def plant(world: World) -> KeyItem:
     return found
 
 
+async def opened(world: World) -> Opening:
+    async with reading(world.readers, world.company) as reader:
+        found = await opening(reader, "plant-4")
+    assert found is not None
+    return found
+
+
 async def test_a_key_shows_what_it_permits_and_its_public_half_alone(world: World) -> None:
     await world.tell(PLANT)
     found = await plant(world)
@@ -27,10 +36,18 @@ async def test_a_key_shows_what_it_permits_and_its_public_half_alone(world: Worl
 
 
 async def test_a_key_is_as_it_was_changed_last(world: World) -> None:
-    await world.tell(PLANT, CHANGED)
+    await world.tell(ACME[0].model_copy(update={"company_id": world.company}), PLANT, CHANGED)
     found = await plant(world)
     assert (found.name, found.permissions, found.expires_at) == ("Plant four", ("part.read",), LATER)
-    assert not found.opens_at(LATER)
+    assert not (await opened(world)).opens_at(LATER)
+
+
+async def test_a_key_opens_nothing_once_it_is_revoked(world: World) -> None:
+    company = ACME[0].model_copy(update={"company_id": world.company})
+    await world.tell(company, PLANT)
+    assert (await opened(world)).opens_at(LATER)
+    await world.tell(REVOKED)
+    assert not (await opened(world)).opens_at(LATER)
 
 
 async def test_a_revoked_key_says_since_when_and_why(world: World) -> None:
