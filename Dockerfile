@@ -6,10 +6,11 @@ COPY .ci/tools.txt .ci/
 RUN /venv/bin/pip install --no-cache-dir --require-hashes -r .ci/tools.txt
 COPY pyproject.toml requirements.txt ./
 # Only what the product imports; versions and hashes are those of requirements.txt.
-RUN /venv/bin/uv pip install --no-cache --python /venv/bin/python --verify-hashes --constraints requirements.txt -r pyproject.toml
+RUN /venv/bin/uv pip install --no-cache --compile-bytecode --python /venv/bin/python --verify-hashes --constraints requirements.txt -r pyproject.toml
 COPY . .
 RUN /venv/bin/uv pip install --no-cache --python /venv/bin/python --no-deps --no-build-isolation --editable . \
-    && /venv/bin/uv pip uninstall --python /venv/bin/python uv setuptools pip
+    && /venv/bin/uv pip uninstall --python /venv/bin/python uv setuptools pip \
+    && /venv/bin/python -m compileall -q agents api domain ops topics views
 
 FROM python:3.11.14-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin bitcorp

@@ -5,6 +5,8 @@ BITCORP = $(PY) -m ops.main
 READY = .venv/.ready
 # Tests on real servers wait most of the time: three processes, each with servers of its own, keep two cores busy.
 IN_PARALLEL = -n 3 --dist worksteal
+# Where this is set, every process compiles all that it imports again, for seconds.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-fast test-slow lint format bench contracts lock clean
@@ -31,7 +33,7 @@ test-slow: $(READY) ## Run the slow tests: ten rounds of kill -9, thousands of s
 	@$(PY) -m pytest -m slow
 
 test-fast: $(READY) ## Run the tests that need no servers.
-	@$(PY) -m pytest -m "not servers and not slow and not thorough"
+	@$(PY) -m pytest -n 2 -m "not servers and not slow and not thorough"
 
 lint: $(READY) ## Check style, types, which room imports which, and that no secret is in the tree.
 	@$(PY) -m ruff check

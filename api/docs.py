@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -28,17 +29,18 @@ PAGE_POLICY = (
 HELP_POLICY = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 
+CONTRACTS = {"/openapi.json": openapi.document, "/asyncapi.json": asyncapi.document}
+
+
+@cache
+def contract(path: str) -> bytes:
+    """The document at this path, made when it is first asked for: that takes a good part of a second."""
+    return orjson.dumps(CONTRACTS[path]())
+
+
 class Docs:
-    """Documents are made once, when the process starts."""
-
-    def __init__(self) -> None:
-        self._documents = {
-            "/openapi.json": orjson.dumps(openapi.document()),
-            "/asyncapi.json": orjson.dumps(asyncapi.document()),
-        }
-
     def routes(self) -> Iterator[web.RouteDef]:
-        for path in self._documents:
+        for path in CONTRACTS:
             yield web.get(path, self.contract)
         yield web.get("/docs", self.page)
         yield web.get("/docs/{file}", self.file)
@@ -46,7 +48,7 @@ class Docs:
         yield web.get("/problems/{code}", self.problem)
 
     async def contract(self, request: web.Request) -> web.Response:
-        return kept(request, self._documents[request.path], JSON)
+        return kept(request, contract(request.path), JSON)
 
     async def page(self, request: web.Request) -> web.Response:
         return kept(request, (STATIC / "docs.html").read_bytes(), HTML, PAGE_POLICY)

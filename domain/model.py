@@ -122,7 +122,7 @@ Digits = Annotated[
 class Value(BaseModel):
     """A value object: equal by content, never changed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class Money(Value):
@@ -185,7 +185,7 @@ UNDONE = "Undone"
 class Command(BaseModel):
     """An order in the imperative. Unknown fields are refused, and nothing is coerced."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     version: ClassVar[int] = 1
 
@@ -196,7 +196,7 @@ class Event(BaseModel):
     `effective_at` says when it was true; the engine fills it with the command's time where a rule leaves it open.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     version: ClassVar[int] = 1
     #: Whether its aggregate came into being by it, so that taking it back takes back all that came with it.
@@ -212,7 +212,7 @@ class Event(BaseModel):
 class State(BaseModel):
     """What the rules of one aggregate must know, and nothing that only views want."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     @property
     def gone(self) -> bool:

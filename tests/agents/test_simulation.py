@@ -35,6 +35,7 @@ def hold(seeds: range) -> None:
         )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seeds", blocks(0, 50), ids=named)
 def test_whatever_goes_wrong_the_history_is_that_of_one_owner_without_faults(seeds: range) -> None:
     hold(seeds)

@@ -28,6 +28,7 @@ def test_the_files_in_docs_are_those_of_the_code(path: Path, text: str) -> None:
     assert path.read_text() == text, f"{path.name} is old; run: python -m api.contracts"
 
 
+@pytest.mark.thorough
 def test_the_openapi_document_is_valid() -> None:
     validate(openapi.document())
 
@@ -94,6 +95,7 @@ def test_every_code_is_an_example_of_its_status() -> None:
     assert examples == {found.code: found.status for found in all_types().values() if found.status != 405}
 
 
+@pytest.mark.thorough
 def test_the_example_of_every_command_is_accepted_by_its_class_and_its_schema() -> None:
     document = openapi.document()
     bodies = {
@@ -114,6 +116,7 @@ def test_asyncapi_has_every_command_and_every_event() -> None:
     assert types >= set(OFFERED) | set(EVENTS)
 
 
+@pytest.mark.thorough
 def test_the_example_of_every_message_fits_its_schema() -> None:
     document = asyncapi.document()
     for message in document["components"]["messages"].values():

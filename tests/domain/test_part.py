@@ -451,6 +451,7 @@ def change_of(event: Any) -> Decimal:
             return Decimal(0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(12))
 def test_the_balance_is_the_sum_of_movements_never_below_zero_at_an_average_between_the_costs(seed: int) -> None:
     dice, story = Random(seed), WORKSHOP.when(receive("20", "3", "start")).story
@@ -468,6 +469,7 @@ def test_the_balance_is_the_sum_of_movements_never_below_zero_at_an_average_betw
     assert len(costs) > 5
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(12))
 def test_what_is_reserved_is_the_sum_of_what_jobs_have_reserved(seed: int) -> None:
     dice, story, state = Random(seed), stocked(), part.initial

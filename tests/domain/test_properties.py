@@ -57,6 +57,8 @@ from tests.domain.acme import (
 from tests.domain.samples import FULL, about, rule, story_for
 from tests.domain.scenario import NOW, Answer, Story, given, realm_of
 
+pytestmark = pytest.mark.thorough
+
 text = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)
 some = st.sampled_from
 ids = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,8}\Z")

@@ -379,6 +379,7 @@ def by_dateutil(rule: str, start: date) -> Iterator[date]:
     return (moment.date() for moment in found.between(datetime(1900, 1, 1), datetime.combine(END, time()), inc=True))
 
 
+@pytest.mark.thorough
 @settings(phases=[Phase.explicit, Phase.generate])  # where a rule has no day, dateutil goes on to the year 9999
 @for_all(rules(), starts)
 def test_plain_rules_have_the_days_that_dateutil_gives(rule: str, start: date) -> None:
@@ -390,6 +391,7 @@ positions = st.just("") | listed(signed[5]).map(";BYSETPOS={}".format)
 skips = some(["", ";SKIP=OMIT", ";RSCALE=GREGORIAN;SKIP=BACKWARD"])
 
 
+@pytest.mark.thorough
 @for_all(rules(), positions, skips, starts, starts, st.lists(starts, max_size=3, unique=True))
 def test_days_are_sorted_and_come_once_and_going_on_from_any_day_gives_the_rest(
     rule: str, position: str, skip: str, start: date, after: date, extra: list[date]
