@@ -39,11 +39,13 @@ class App(faust.App):
 
     def __init__(self, settings: Settings, group: str) -> None:
         self.lease = Lease(settings.session_seconds)
+        datadir = settings.directory / "faust"
+        datadir.parent.mkdir(parents=True, exist_ok=True)  # Faust makes the last folder alone
         super().__init__(
             group,
             broker=[f"kafka://{server}" for server in settings.kafka.split(",")],
             store="memory://",
-            datadir=str(settings.directory / "faust"),
+            datadir=str(datadir),
             topic_partitions=settings.partitions,
             topic_allow_declare=False,
             topic_disable_leader=True,

@@ -3,13 +3,16 @@
 import asyncio
 import os
 import sys
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from subprocess import DEVNULL
+from tempfile import TemporaryFile
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from ops.errors import Fault
 from topics.catalogue import COMMANDS, OUTCOMES, partition_of
 from topics.messages import CommandMessage, write_command
 from topics.settings import Settings
@@ -42,15 +45,29 @@ def lane_worker(settings: Settings) -> AbstractAsyncContextManager[int]:
 
 @asynccontextmanager
 async def worker(settings: Settings, kind: str) -> AsyncIterator[int]:
-    """One worker of this kind as a process; its pid."""
+    """One worker of this kind as a process; its pid. Raises Fault if it ends before what is measured with it."""
     command = (sys.executable, "-m", "ops.main", "worker", kind)
-    process = await asyncio.create_subprocess_exec(*command, env=_environment(settings), stdout=DEVNULL, stderr=DEVNULL)
-    try:
-        yield process.pid
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
+    with TemporaryFile() as log:
+        process = await asyncio.create_subprocess_exec(*command, env=_environment(settings), stdout=log, stderr=log)
+        ending = asyncio.create_task(_cancel_at_the_end_of(process, asyncio.current_task()))
+        try:
+            yield process.pid
+        except asyncio.CancelledError as cancelled:
+            if process.returncode is None:
+                raise
+            log.seek(0)
+            raise Fault(f"The worker {kind} has ended:\n{log.read().decode()}") from cancelled
+        finally:
+            ending.cancel()
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+
+async def _cancel_at_the_end_of(process: Process, measuring: "asyncio.Task[Any] | None") -> None:
+    await process.wait()
+    if measuring:
+        measuring.cancel()
 
 
 async def publish(settings: Settings, commands: Iterable[CommandMessage]) -> int:
