@@ -98,7 +98,17 @@ def refusal(settings: Settings, fault: KafkaError) -> str:
         return unknown(settings)
     if fault.code() == KafkaError._SSL:
         return distrusted(settings, fault.str())
+    if "security.protocol" in fault.str():
+        return closed(settings)
     return forbidden(settings, fault.str()) if fault.code() in FORBIDDEN_CODES else ""
+
+
+def closed(settings: Settings) -> str:
+    return (
+        f"Kafka at {settings.kafka} closes connections that are made as BITCORP_KAFKA_PROTOCOL="
+        f"{settings.kafka_protocol}. Set the protocol that this port of it has: SASL_SSL with BITCORP_KAFKA_USER, "
+        "BITCORP_KAFKA_PASSWORD and BITCORP_KAFKA_CA, or SSL for operators."
+    )
 
 
 def unknown(settings: Settings) -> str:

@@ -263,8 +263,11 @@ def admin_client(settings: Settings) -> Iterator[AdminClient]:
     """A client for administration. Raises NoAccess where Kafka refuses it, or what is asked with it."""
     address_of(settings)
     refusals = Refusals(settings)
-    config = for_librdkafka(settings) | {"client.id": f"{settings.prefix}-provision"}
-    client = AdminClient(config, logger=logging.getLogger("librdkafka"), error_cb=refusals)
+    client = AdminClient(
+        for_librdkafka(settings) | {"client.id": f"{settings.prefix}-provision"},
+        logger=logging.getLogger("librdkafka"),
+        error_cb=refusals,
+    )
     try:
         yield client
     except (KafkaException, Unavailable) as fault:
