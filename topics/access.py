@@ -96,19 +96,9 @@ def refusal(settings: Settings, fault: KafkaError) -> str:
     """What a refusal means and what to do; empty for other faults."""
     if fault.code() == KafkaError._AUTHENTICATION:
         return unknown(settings)
-    if fault.code() == KafkaError._SSL:
+    if fault.code() == KafkaError._SSL or "SSL routines" in fault.str():  # ours refused, or theirs
         return distrusted(settings, fault.str())
-    if "security.protocol" in fault.str():
-        return closed(settings)
     return forbidden(settings, fault.str()) if fault.code() in FORBIDDEN_CODES else ""
-
-
-def closed(settings: Settings) -> str:
-    return (
-        f"Kafka at {settings.kafka} closes connections that are made as BITCORP_KAFKA_PROTOCOL="
-        f"{settings.kafka_protocol}. Set the protocol that this port of it has: SASL_SSL with BITCORP_KAFKA_USER, "
-        "BITCORP_KAFKA_PASSWORD and BITCORP_KAFKA_CA, or SSL for operators."
-    )
 
 
 def unknown(settings: Settings) -> str:

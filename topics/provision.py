@@ -255,7 +255,10 @@ def result_of(future: "Future[T]") -> T:
 
 
 def _no_answer(fault: Any) -> str:
-    return f"Kafka does not answer ({fault.args[0].str()}). Start it (bitcorp up), or set BITCORP_KAFKA."
+    return (
+        f"Kafka does not answer ({fault.args[0].str()}). Start it (bitcorp up), or set BITCORP_KAFKA, and "
+        "BITCORP_KAFKA_PROTOCOL where it wants TLS."
+    )
 
 
 @contextmanager
