@@ -1,7 +1,7 @@
 """`bitcorp access`: who may do what in Kafka, and the keys and passwords by which it knows everybody."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cyclopts import App
@@ -15,7 +15,7 @@ from topics.settings import Settings
 
 app = App(name="access", help="Show and give each process its rights in Kafka; make keys and passwords.")
 
-BROKER, OPERATOR, PASSWORDS = "broker", "operator", "passwords"
+BROKER, OPERATOR, PASSWORDS, ENVIRONMENT = "broker", "operator", "passwords", "kafka.env"
 RANDOM_BYTES = 24
 
 
@@ -71,7 +71,8 @@ def keys(
     folder: Path, /, *, host: tuple[str, ...] = ("kafka", "localhost", "127.0.0.1"), user: tuple[str, ...] = ()
 ) -> None:
     """Make what is missing in a folder: an authority, the key of the brokers and that of the operator, and a random
-    password for each user. What is there stays, so another password is made by removing the file.
+    password for each user. What is there stays, so another password is made by removing the file. kafka.env has the
+    same once more, as variables for docker-compose.yml.
 
     Parameters
     ----------
@@ -82,15 +83,31 @@ def keys(
     user
         One more user and of what kind it is, such as sap=upstream or lake=analytics; repeat it for more.
     """
+    known = users(Settings(), _more(user))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority = Authority(folder)
     for name, hosts in ((BROKER, host), (OPERATOR, ())):
         if not (path := folder / f"{name}.pem").exists():
             authority.issue(path, name, hosts)
-    for name in users(Settings(), _more(user)):
+    for name in known:
         if not (path := folder / PASSWORDS / name).exists():
             write_private(path, secrets.token_urlsafe(RANDOM_BYTES).encode())
+    write_private(folder / ENVIRONMENT, "".join(_variables(folder, known)).encode())
     say(f"Authority, keys and passwords lie in {folder}.")
+
+
+def _variables(folder: Path, known: Mapping[str, str]) -> Iterator[str]:
+    """Lines of an environment file; those of others' systems beyond the usual are theirs alone."""
+    for name in (BROKER, OPERATOR):
+        yield f"KAFKA_{name.upper()}_PEM={_quoted(folder / f'{name}.pem')}"
+    for name in users(Settings()):
+        yield f"KAFKA_PASSWORD_{known[name].upper()}={_quoted(folder / PASSWORDS / name)}"
+
+
+def _quoted(path: Path) -> str:
+    """On one line: in double quotes, and ends of lines as a backslash and an n."""
+    text = path.read_text().replace("\n", "\\n")
+    return f'"{text}"\n'
 
 
 def _more(given: Sequence[str]) -> dict[str, str]:

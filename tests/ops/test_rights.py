@@ -205,7 +205,7 @@ def test_the_shell_makes_keys_gives_rights_and_shows_them(broker: Guarded, bitco
     keys = tmp_path / "keys"
     assert bitcorp("access", "keys", str(keys), "--user", "sap=upstream").code == 0
     made = {path.relative_to(keys): path.read_bytes() for path in keys.rglob("*") if path.is_file()}
-    assert len(made) == 4 + len(KINDS) + 1
+    assert len(made) == 5 + len(KINDS) + 1
     for path in made:
         assert path == Path("ca.pem") or stat.S_IMODE((keys / path).stat().st_mode) == 0o600
     assert bitcorp("access", "keys", str(keys)).code == 0
