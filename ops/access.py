@@ -1,5 +1,6 @@
 """`bitcorp access`: who may do what in Kafka, and the keys and passwords by which it knows everybody."""
 
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ app = App(name="access", help="Show and give each process its rights in Kafka; m
 
 BROKER, OPERATOR, PASSWORDS, ENVIRONMENT = "broker", "operator", "passwords", "kafka.env"
 RANDOM_BYTES = 24
+#: It is the name of a file too.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @app.command
@@ -114,7 +117,7 @@ def _more(given: Sequence[str]) -> dict[str, str]:
     """Raises Fault where that is no user=kind."""
     more = dict(word.partition("=")[::2] for word in given)
     for name, kind in more.items():
-        if not name or kind not in KINDS:
+        if not NAME.fullmatch(name) or kind not in KINDS:
             raise Fault(f"--user {name}={kind}: write NAME=KIND, where KIND is one of {', '.join(KINDS)}.")
     return more
 

@@ -9,7 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from ops.errors import Fault
 from topics import cloudevents
-from topics.access import FORBIDDEN_CODES, QUIET, Refusals, for_librdkafka
+from topics.access import FORBIDDEN_CODES, QUIET, Refusals, check, for_librdkafka
 from topics.cloudevents import Record
 from topics.settings import Settings
 
@@ -31,6 +31,7 @@ class Bounds:
 @contextmanager
 def consumer(settings: Settings) -> Iterator[Consumer]:
     """A consumer that belongs to no group. Raises Fault where Kafka does not answer, NoAccess where it refuses."""
+    check(settings)
     refusals = Refusals(settings)
     opened = Consumer(
         for_librdkafka(settings)

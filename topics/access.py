@@ -2,6 +2,7 @@
 
 import logging
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from topics.settings import Settings
 
-CHECK_SECONDS = 5.0
+CHECK_SECONDS, LOOK_SECONDS = 5.0, 0.3
 FORBIDDEN = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
 FORBIDDEN_CODES = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -69,11 +70,14 @@ def check(settings: Settings) -> None:
         return
     refusals = Refusals(settings)
     admin = AdminClient(for_librdkafka(settings), logger=QUIET, error_cb=refusals)
-    try:
-        admin.list_topics(timeout=CHECK_SECONDS)
-    except KafkaException as fault:
-        admin.poll(0)
-        refusals.tell(fault)
+    deadline = time.monotonic() + CHECK_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            admin.list_topics(timeout=LOOK_SECONDS)
+            return
+        except KafkaException as fault:  # it says nothing but that this took too long
+            admin.poll(0)
+            refusals.tell(fault)
 
 
 class Refusals:

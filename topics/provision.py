@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
     TopicMetadata,
 )
 
-from topics.access import Refusals, for_librdkafka
+from topics.access import Refusals, check, for_librdkafka
 from topics.catalogue import TOPICS, Topic
 from topics.publisher import Unavailable, address_of
 from topics.settings import Settings
@@ -265,6 +265,7 @@ def _no_answer(fault: Any) -> str:
 def admin_client(settings: Settings) -> Iterator[AdminClient]:
     """A client for administration. Raises NoAccess where Kafka refuses it, or what is asked with it."""
     address_of(settings)
+    check(settings)
     refusals = Refusals(settings)
     client = AdminClient(
         for_librdkafka(settings) | {"client.id": f"{settings.prefix}-provision"},

@@ -19,7 +19,7 @@ from ops.embedded.ports import free_ports
 from ops.migrate import bring_up_to_date
 from ops.settings import as_environment
 from ops.supervisor import Process
-from tests.ops.guarded import Guarded, guarded
+from tests.ops.guarded import Guarded
 from tests.ops.platforms import execute
 from tests.ops.shell import Shell
 from topics.cloudevents import Record
@@ -28,17 +28,11 @@ from topics.publisher import ANY_PARTITION, Publisher, Unavailable
 from topics.settings import Settings
 
 pytestmark = pytest.mark.servers
-PREFIX = "erp"
+PREFIX = "site"
 PROCESSES = {
     **{kind: ["worker", kind] for kind in ("lanes", "credentials", "views", "imports", "timer")},
     "api": ["api"],
 }
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    with guarded(tmp_path_factory.mktemp("guarded")) as running:
-        yield running
 
 
 class Site:
@@ -174,7 +168,7 @@ def test_who_may_not_write_a_topic_is_told_who_may_and_by_which_command(site: Si
         record = create_company(upstream)._replace(topic=f"{PREFIX}.{topic}")
         with pytest.raises(Unavailable) as raised:
             asyncio.run(publish(upstream, record))
-        assert "Kafka does not allow erp-upstream to do this" in str(raised.value), topic
+        assert "Kafka does not allow site-upstream to do this" in str(raised.value), topic
         assert "bitcorp access apply" in str(raised.value)
 
 

@@ -1,8 +1,8 @@
 """Kafka with TLS, users and rights: the platform works whole, and nobody can do more than is needed."""
 
 import asyncio
+import json
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, R
 from domain import REALMS
 from ops.certificates import Authority
 from ops.rights import KINDS, SOURCES, Right, apply, compare, rights, users
-from tests.ops.guarded import Guarded, Hand, guarded, password_of
+from tests.ops.guarded import Guarded, Hand, password_of
 from tests.ops.shell import Shell, start
 from topics.access import NoAccess, check
 from topics.catalogue import TOPICS, TOPICS_OF
@@ -77,12 +77,6 @@ def test_each_user_is_named_by_prefix_and_kind_and_others_may_be_added() -> None
 
 
 # --- on a broker ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    with guarded(tmp_path_factory.mktemp("guarded")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -219,8 +213,13 @@ def test_the_shell_makes_keys_gives_rights_and_shows_them(broker: Guarded, bitco
     assert password not in given.text
     assert bitcorp("access", "show").code == 0
     check(broker.settings("sap", kafka_password=password))
-    assert bitcorp("access", "show", "--user", "sap=anything").code == 1
-    assert "write NAME=KIND" in bitcorp("access", "show", "--user", "sap=anything").text
+    shown = json.loads(bitcorp("access", "show", "--user", "sap=upstream", "--json").out)
+    assert (shown["missing"], shown["excess"]) == ([], [])
+    assert {"sap", "south-lanes"} <= {right["user"] for right in shown["rights"]}
+    for wrong in ("sap=anything", "../sap=upstream", "=upstream", "sap"):
+        said = bitcorp("access", "show", "--user", wrong)
+        assert said.code == 1
+        assert "write NAME=KIND" in said.text
 
 
 @pytest.mark.servers
