@@ -13,6 +13,7 @@ from mode import Service
 
 from agents.transport import Batch, Lease, Transport
 from topics import logs, metrics
+from topics.access import for_aiokafka
 from topics.provision import require
 from topics.settings import Settings
 
@@ -43,6 +44,7 @@ class App(faust.App):
         datadir.parent.mkdir(parents=True, exist_ok=True)  # Faust makes the last folder alone
         super().__init__(
             group,
+            broker_credentials=credentials(settings),
             broker=[f"kafka://{server}" for server in settings.kafka.split(",")],
             store="memory://",
             datadir=str(datadir),
@@ -83,6 +85,21 @@ class App(faust.App):
         self.in_worker = True
         await self.start()
         self.lease.watch()
+
+
+def credentials(settings: Settings) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    """How Faust's own clients come in: as all others do."""
+    given = for_aiokafka(settings)
+    if settings.kafka_protocol == "SSL":
+        return faust.SSLCredentials(given["ssl_context"])
+    if settings.kafka_protocol == "PLAINTEXT":
+        return None
+    return faust.SASLCredentials(
+        mechanism=given["sasl_mechanism"],
+        username=given["sasl_plain_username"],
+        password=given["sasl_plain_password"],
+        ssl_context=given["ssl_context"],
+    )
 
 
 async def pulled(queue: Any) -> AsyncIterator[Batch]:

@@ -19,6 +19,7 @@ from agents.faust_app import EXIT_FAULT, run, say_goodbye, until_told
 from agents.following import FollowingApp
 from domain.mapping import Quarantined, understand
 from topics import metrics
+from topics.access import for_aiokafka
 from topics.catalogue import DEAD_LETTERS, IMPORTS
 from topics.cloudevents import Record
 from topics.imports import Mappings, import_command, read_raw
@@ -97,7 +98,7 @@ class ImportApp(FollowingApp):
         self.pacer = Pacer(settings, self.publisher)
         self._mappings = Mappings(settings.mappings)
         self._letters = DEAD_LETTERS.named(settings.prefix)
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, client_id=f"{group_of(settings)}-admin")
+        self._admin = AIOKafkaAdminClient(**for_aiokafka(settings), client_id=f"{group_of(settings)}-admin")
 
     def follower(self, partition: int) -> Importer:
         return Importer(partition, self)

@@ -13,6 +13,7 @@ from agents.log import Surroundings
 from agents.state import PartitionState, StateRecord, placed
 from domain import BUSINESS
 from domain.realm import Realm
+from topics.access import for_aiokafka
 from topics.catalogue import BATCH_LIMIT, TOPICS_OF
 from topics.cloudevents import Record, read, size_of
 from topics.settings import Settings
@@ -43,7 +44,7 @@ class KafkaLog:
         self._outcomes = topics.outcomes.named(settings.prefix)
         self._state = topics.state.named(settings.prefix)
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka,
+            **for_aiokafka(settings),
             client_id=f"{group}-lanes",
             acks="all",
             enable_idempotence=True,
@@ -52,8 +53,8 @@ class KafkaLog:
             max_request_size=BATCH_LIMIT,
             request_timeout_ms=15_000,
         )
-        self._ends = AIOKafkaConsumer(bootstrap_servers=settings.kafka, client_id=f"{group}-ends")
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, client_id=f"{group}-admin")
+        self._ends = AIOKafkaConsumer(**for_aiokafka(settings), client_id=f"{group}-ends")
+        self._admin = AIOKafkaAdminClient(**for_aiokafka(settings), client_id=f"{group}-admin")
 
     async def start(self) -> None:
         await self._producer.start()
@@ -157,7 +158,7 @@ class KafkaLog:
     ) -> AsyncIterator[Callable[[int], AsyncIterator[Any]]]:
         """A consumer of one partition, without a group, from `start`; call it with the offset to stop before."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka,
+            **for_aiokafka(self._settings),
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             max_partition_fetch_bytes=BATCH_LIMIT,

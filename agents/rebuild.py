@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from agents.kafka import to_record
 from agents.projector import entry_of
+from topics.access import for_aiokafka
 from topics.settings import Settings
 from views import GROUPS
 from views.checkpoints import Checkpoint, assigned, read
@@ -108,7 +109,7 @@ async def _forget_expired(copy: Copy) -> None:
 
 @asynccontextmanager
 async def _filler(settings: Settings, copy: Copy, patience_seconds: float) -> AsyncIterator["Filler"]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False, max_poll_records=BATCH)
+    consumer = AIOKafkaConsumer(**for_aiokafka(settings), enable_auto_commit=False, max_poll_records=BATCH)
     await consumer.start()
     try:
         yield Filler(consumer, f"{settings.prefix}.{copy.group.source}", copy, patience_seconds)

@@ -30,6 +30,7 @@ from api.systems import Systems
 from api.tokens import accepted_keys
 from domain import CREDENTIALS
 from topics import logs, metrics
+from topics.access import check
 from topics.publisher import Publisher
 from topics.settings import Settings
 from views.reading import sign_in_engine
@@ -79,9 +80,10 @@ def make_app(settings: Settings) -> web.Application:
 
 
 def main(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C; then finish what is under way and close."""
+    """Serve until SIGTERM or Ctrl-C; then finish what is under way and close. Raises NoAccess."""
     logs.configure(settings, "api")
     metrics.identify("api", version("bitcorp-erp"))
+    check(settings)
     uvloop.run(serve(settings))
 
 

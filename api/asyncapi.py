@@ -70,12 +70,13 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": JSON,
-        "servers": {"kafka": {"host": "localhost:9092", "protocol": "kafka", "description": "BITCORP_KAFKA"}},
+        "servers": SERVERS,
         "channels": {topic.name: _channel(topic, channels[topic.name]) for topic in PUBLISHED},
         "operations": {name: _operation(action, topic, summary) for name, action, topic, summary in OPERATIONS},
         "components": {
             "messages": {name: found for messages in channels.values() for name, found in messages.items()},
             "schemas": dict(sorted(schemas.components.items())),
+            "securitySchemes": {"user": {"type": "scramSha512", "description": "A user of yours, and its password."}},
         },
     }
 
@@ -126,6 +127,15 @@ def _text(meaning: str, **schema: Any) -> Schema:
     return {"type": "string", "description": meaning} | schema
 
 
+SERVERS = {
+    "kafka": {"host": "localhost:9092", "protocol": "kafka", "description": "The embedded broker."},
+    "kafka-secure": {
+        "host": "kafka:9092",
+        "protocol": "kafka-secure",
+        "description": "A Kafka that knows its clients: docs/kafka-access.md.",
+        "security": [{"$ref": "#/components/securitySchemes/user"}],
+    },
+}
 PUBLISHED = (COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, IMPORTS)
 
 DEAD_LETTER: Message = {

@@ -7,6 +7,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from topics.access import FORBIDDEN, for_aiokafka, forbidden
+from topics.settings import Settings
+
 RETRY_SECONDS = 1.0
 START_SECONDS = 5.0
 
@@ -16,9 +19,10 @@ log = structlog.get_logger(__name__)
 class Following:
     """Reads every partition of a topic, and goes on where it was when Kafka has been away."""
 
-    def __init__(self, address: str, topic: str) -> None:
+    def __init__(self, settings: Settings, topic: str) -> None:
         """Nothing is opened yet."""
-        self._address = address
+        self._settings = settings
+        self._client = for_aiokafka(settings)
         self._topic = topic
         self._next: dict[TopicPartition, int] = {}
         self._following = asyncio.Event()
@@ -52,12 +56,15 @@ class Following:
             try:
                 await self._follow()
             except (KafkaError, OSError) as fault:
-                log.warning("not-followed", topic=self._topic, reason=repr(fault), retry_seconds=RETRY_SECONDS)
+                log.warning("not-followed", topic=self._topic, reason=self._reason(fault), retry_seconds=RETRY_SECONDS)
             self._following.clear()
             await asyncio.sleep(RETRY_SECONDS)
 
+    def _reason(self, fault: Exception) -> str:
+        return forbidden(self._settings, repr(fault)) if isinstance(fault, FORBIDDEN) else repr(fault)
+
     async def _follow(self) -> None:
-        consumer = AIOKafkaConsumer(self._topic, bootstrap_servers=self._address, auto_offset_reset="latest")
+        consumer = AIOKafkaConsumer(self._topic, **self._client, auto_offset_reset="latest")
         try:
             await consumer.start()
             await self._take_up(consumer)

@@ -42,7 +42,7 @@ class Follower(Following):
 
     def __init__(self, settings: Settings, realm: Realm = BUSINESS) -> None:
         """Nothing is opened yet."""
-        super().__init__(settings.kafka, TOPICS_OF[realm.name].outcomes.named(settings.prefix))
+        super().__init__(settings, TOPICS_OF[realm.name].outcomes.named(settings.prefix))
         self._waiters: dict[bytes, list[Waiter]] = {}
 
     async def stop(self) -> None:

@@ -65,7 +65,7 @@ class Permissions(Following):
 
     def __init__(self, settings: Settings, database: Database) -> None:
         """Nothing is opened yet."""
-        super().__init__(settings.kafka, EVENTS.named(settings.prefix))
+        super().__init__(settings, EVENTS.named(settings.prefix))
         self._partitions = settings.partitions
         self._patience = settings.wait_limit
         self._database = database

@@ -111,6 +111,9 @@ def check_settings(settings: Settings, environment: dict[str, str] | os._Environ
     if not settings.single_node and settings.replication < 3:
         text = f"BITCORP_REPLICATION={settings.replication} keeps too few copies for production"
         yield Finding("settings", Verdict.FAULT, text, "set it to 3, or allow one node with BITCORP_SINGLE_NODE=true")
+    if not settings.single_node and settings.kafka_protocol == "PLAINTEXT":
+        text = "BITCORP_KAFKA_PROTOCOL=PLAINTEXT lets everybody do everything that reaches Kafka"
+        yield Finding("settings", Verdict.FAULT, text, "set it to SASL_SSL, as docs/kafka-access.md says")
     if not unknown:
         yield Finding("settings", Verdict.GOOD, f"{len(settings.model_fields_set)} of {len(known)} are set")
 

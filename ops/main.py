@@ -28,6 +28,7 @@ COMMANDS = (
     ("keys", "ops.keys:app", "Use", "Make and list keys of companies' own systems."),
     ("dead-letters", "ops.dead_letters:app", "Use", "List, show and retry what could not be processed."),
     ("topics", "ops.topics:app", "Operate", "Create the topics, or compare them with the catalogue."),
+    ("access", "ops.access:app", "Operate", "Show and give each process its rights in Kafka; make keys and passwords."),
     ("migrate", "ops.migrate:migrate", "Operate", "Bring the database's schema to this build."),
     ("worker", "ops.worker:app", "Operate", "Run one worker process: lanes, credentials, views, imports, timer."),
     ("api", "ops.worker:api", "Operate", "Run one API process."),
@@ -84,12 +85,13 @@ def _told() -> tuple[type[Exception], ...]:
     from api.tokens import NoSigningKey
     from ops.embedded import EmbeddedError
     from ops.errors import Fault
+    from topics.access import NoAccess
     from topics.provision import TopicsDiffer
     from topics.publisher import TooLarge, Unavailable
     from views.migrate import SchemaDiffers
     from views.rebuild import RebuildUnderWay, TablesBusy
 
-    ours = (Fault, EmbeddedError, NoSigningKey)
+    ours = (Fault, EmbeddedError, NoSigningKey, NoAccess)
     return *ours, TopicsDiffer, Unavailable, TooLarge, SchemaDiffers, RebuildUnderWay, TablesBusy, LogTooShort
 
 

@@ -1,6 +1,5 @@
 """Topics as they lie on the broker, read by a plain consumer outside every group: nothing is committed."""
 
-import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from ops.errors import Fault
 from topics import cloudevents
+from topics.access import FORBIDDEN_CODES, QUIET, Refusals, check, for_librdkafka
 from topics.cloudevents import Record
 from topics.settings import Settings
 
@@ -18,10 +18,6 @@ WAIT_SECONDS = 0.1
 ANSWER_SECONDS = 10.0
 #: What Kafka says of a partition that has just been made, or is just moving.
 LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
-#: librdkafka's own complaints: what matters of them is raised.
-QUIET = logging.getLogger("ops.records.librdkafka")
-QUIET.addHandler(logging.NullHandler())
-QUIET.propagate = False
 
 
 @dataclass(frozen=True)
@@ -34,10 +30,12 @@ class Bounds:
 
 @contextmanager
 def consumer(settings: Settings) -> Iterator[Consumer]:
-    """A consumer that belongs to no group. Raises Fault where Kafka does not answer."""
+    """A consumer that belongs to no group. Raises Fault where Kafka does not answer, NoAccess where it refuses."""
+    check(settings)
+    refusals = Refusals(settings)
     opened = Consumer(
-        {
-            "bootstrap.servers": settings.kafka,
+        for_librdkafka(settings)
+        | {
             "group.id": f"{settings.prefix}.shell",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
@@ -46,10 +44,14 @@ def consumer(settings: Settings) -> Iterator[Consumer]:
             "fetch.wait.max.ms": 10,
         },
         logger=QUIET,
+        error_cb=refusals,
     )
     try:
         yield opened
     except KafkaException as fault:
+        refusals(fault.args[0])
+        opened.poll(0)
+        refusals.tell(fault)
         raise Fault(f"Kafka at {settings.kafka} failed: {fault.args[0].str()}. Look with: bitcorp doctor") from fault
     finally:
         opened.close()
@@ -58,6 +60,8 @@ def consumer(settings: Settings) -> Iterator[Consumer]:
 def partitions(reader: Consumer, topic: str) -> list[int]:
     """The topic's partitions. Raises Fault where there is no such topic."""
     found = reader.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
+    if found.error is not None and found.error.code() in FORBIDDEN_CODES:
+        raise KafkaException(found.error)
     if found.error is not None:
         raise Fault(f"There is no topic {topic} ({found.error.str()}). Create the topics with: bitcorp topics apply")
     return sorted(found.partitions)

@@ -35,6 +35,25 @@ def test_rooms_import_downwards_only() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+CLIENTS = {"AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient", "AdminClient", "Consumer", "Producer"}
+#: What a client of Kafka is made with, and nothing else.
+GIVEN = ("for_aiokafka(", "for_librdkafka(", "**self._client")
+
+
+def clients(path: Path) -> Iterator[str]:
+    """The calls that make a client of Kafka, as source text."""
+    calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    return (ast.unparse(call) for call in calls if getattr(call.func, "id", "") in CLIENTS)
+
+
+def test_every_client_of_kafka_is_made_with_what_the_settings_say_of_access() -> None:
+    made = {str(path): list(clients(path)) for room in ROOMS for path in modules(room)}
+    assert sum(map(len, made.values())) >= 10
+    assert [(path, call) for path, calls in made.items() for call in calls if not any(it in call for it in GIVEN)] == []
+    for path in {path for path, calls in made.items() if any("self._client" in call for call in calls)}:
+        assert "self._client = for_aiokafka(settings)" in Path(path).read_text()
+
+
 # --- commands and events --------------------------------------------------------------------------------------------
 
 

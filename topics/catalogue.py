@@ -10,6 +10,10 @@ from aiokafka.partitioner import murmur2
 from domain import BUSINESS, REALMS
 from domain.realm import Realm
 
+#: Kinds of processes: those of `bitcorp worker`, the API, a shell in which `bitcorp` is called, and others' systems.
+LANES, VIEWS, IMPORTER, TIMER, API, SHELL = "lanes", "views", "imports", "timer", "api", "shell"
+UPSTREAM, ANALYTICS = "upstream", "analytics"
+
 DAY = 24 * 3600 * 1000
 BATCH_LIMIT = 8 * 1024 * 1024
 RECORD_LIMIT = 2 * 1024 * 1024
@@ -17,12 +21,18 @@ RECORD_LIMIT = 2 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic; `name` is without the prefix."""
+    """One topic; `name` is without the prefix.
+
+    `writers` and `readers` are the kinds of processes that may do so: rights in Kafka are computed from them
+    (`ops.rights`), those of the views from what their groups are folded from.
+    """
 
     name: str
     key: str
     meaning: str
     config: Mapping[str, str] = field(default_factory=dict)
+    writers: frozenset[str] = frozenset()
+    readers: frozenset[str] = frozenset()
 
     def named(self, prefix: str) -> str:
         return f"{prefix}.{self.name}"
@@ -44,6 +54,8 @@ COMMANDS = Topic(
     # The broker measures what a batch holds after unpacking it: a small packed one could else bring a record that a
     # lane cannot put into one batch of its state any more.
     _kept_for(7, RECORD_LIMIT) | {"message.timestamp.type": "LogAppendTime", "compression.type": "uncompressed"},
+    writers=frozenset({LANES, API, IMPORTER, TIMER, SHELL, UPSTREAM}),
+    readers=frozenset({LANES}),
 )
 EVENTS = Topic(
     "events",
@@ -55,12 +67,24 @@ EVENTS = Topic(
         "retention.bytes": "-1",
         "max.message.bytes": str(BATCH_LIMIT),
     },
+    writers=frozenset({LANES}),
+    readers=frozenset({LANES, API, SHELL, ANALYTICS}),
 )
 OUTCOMES = Topic(
-    "outcomes", "company_id", "One answer per command: accepted with positions, or rejected with a code.", _kept_for(30)
+    "outcomes",
+    "company_id",
+    "One answer per command: accepted with positions, or rejected with a code.",
+    _kept_for(30),
+    writers=frozenset({LANES}),
+    readers=frozenset({API, IMPORTER, SHELL}),
 )
 DEAD_LETTERS = Topic(
-    "dead-letters", "key of the origin", "What could not be processed, verbatim, with reason and origin.", _kept_for(30)
+    "dead-letters",
+    "key of the origin",
+    "What could not be processed, verbatim, with reason and origin.",
+    _kept_for(30),
+    writers=frozenset({LANES, IMPORTER}),
+    readers=frozenset({SHELL}),
 )
 IMPORTS = Topic(
     "imports",
@@ -72,6 +96,8 @@ IMPORTS = Topic(
         "retention.bytes": "-1",
         "max.message.bytes": str(RECORD_LIMIT),
     },
+    writers=frozenset({SHELL, UPSTREAM}),
+    readers=frozenset({IMPORTER}),
 )
 STATE = Topic(
     "state-changelog",
@@ -84,6 +110,8 @@ STATE = Topic(
         "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": str(BATCH_LIMIT),
     },
+    writers=frozenset({LANES}),
+    readers=frozenset({LANES}),
 )
 
 
@@ -104,7 +132,23 @@ class RealmTopics:
 
 
 def _within(realm: Realm, topic: Topic) -> Topic:
-    return replace(topic, name=f"{realm.name}.{topic.name}", meaning=f"Of the realm {realm.name}: {topic.meaning}")
+    return replace(
+        topic,
+        name=f"{realm.name}.{topic.name}",
+        meaning=f"Of the realm {realm.name}: {topic.meaning}",
+        writers=_closed(realm, topic.writers),
+        readers=_closed(realm, topic.readers),
+    )
+
+
+def lanes_of(realm: Realm) -> str:
+    """The kind of the processes that run the realm's lanes."""
+    return LANES if realm is BUSINESS else realm.name
+
+
+def _closed(realm: Realm, kinds: frozenset[str]) -> frozenset[str]:
+    """A realm of its own has lanes of its own, and nobody but the API has to do with it."""
+    return frozenset({lanes_of(realm) if kind == LANES else kind for kind in kinds & {LANES, API}})
 
 
 #: Realm name -> its topics.

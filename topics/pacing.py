@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from domain.record import Outcome
+from topics.access import for_aiokafka
 from topics.catalogue import OUTCOMES
 from topics.cloudevents import Record
 from topics.messages import CommandMessage, read_outcome
@@ -36,7 +37,7 @@ class Pacer:
 
     def __init__(self, settings: Settings, publisher: Publisher) -> None:
         """Nothing is opened yet; the publisher is its owner's to start and stop."""
-        self._address = settings.kafka
+        self._client = for_aiokafka(settings)
         self._topic = OUTCOMES.named(settings.prefix)
         self._publisher = publisher
         self._waiting: dict[bytes, asyncio.Future[Outcome]] = {}
@@ -95,9 +96,7 @@ class Pacer:
 
     async def _open(self) -> None:
         """Read on where we were, at first from the end."""
-        consumer = AIOKafkaConsumer(
-            self._topic, bootstrap_servers=self._address, auto_offset_reset="latest", fetch_max_wait_ms=20
-        )
+        consumer = AIOKafkaConsumer(self._topic, **self._client, auto_offset_reset="latest", fetch_max_wait_ms=20)
         await consumer.start()
         self._consumer = consumer
         for place in consumer.assignment():

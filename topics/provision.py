@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from confluent_kafka.admin import (
     TopicMetadata,
 )
 
+from topics.access import Refusals, check, for_librdkafka
 from topics.catalogue import TOPICS, Topic
 from topics.publisher import Unavailable, address_of
 from topics.settings import Settings
@@ -63,10 +65,10 @@ def create_topics(settings: Settings) -> list[str]:
     Several processes may do so at once. Raises TopicsDiffer for what cannot be mended here, Unavailable without Kafka.
     """
     _refuse(list(_unsafe_settings(settings)))
-    admin = _admin(settings)
-    done = _create_missing(admin, settings)
-    done += _mend_configs(admin, settings)
-    _wait_until_seen(admin, settings)
+    with admin_client(settings) as admin:
+        done = _create_missing(admin, settings)
+        done += _mend_configs(admin, settings)
+        _wait_until_seen(admin, settings)
     require(settings)
     return done
 
@@ -78,19 +80,20 @@ def require(settings: Settings) -> None:
 
 def compare(settings: Settings) -> list[Difference]:
     """Every difference between the topics that Kafka has and those that the catalogue and the settings want."""
-    return [*_unsafe_settings(settings), *_compare(_admin(settings), settings)]
+    with admin_client(settings) as admin:
+        return [*_unsafe_settings(settings), *_compare(admin, settings)]
 
 
 def topic_id(settings: Settings, name: str) -> str:
     """Kafka's own id of the topic with this full name; another id means that the topic was made anew."""
-    admin = _admin(settings)
-    described = admin.describe_topics(TopicCollection([name]), request_timeout=REQUEST_SECONDS)
-    try:
-        return str(_result(described[name]).topic_id)
-    except KafkaException as fault:
-        if fault.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise
-        raise TopicsDiffer([_missing(name)]) from fault
+    with admin_client(settings) as admin:
+        described = admin.describe_topics(TopicCollection([name]), request_timeout=REQUEST_SECONDS)
+        try:
+            return str(result_of(described[name]).topic_id)
+        except KafkaException as fault:
+            if fault.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+            raise TopicsDiffer([_missing(name)]) from fault
 
 
 def config_of(topic: Topic, settings: Settings) -> dict[str, str]:
@@ -170,7 +173,7 @@ def _create_missing(admin: AdminClient, settings: Settings) -> list[str]:
 def _was_created(future: "Future[None]") -> bool:
     """False where another process was faster."""
     try:
-        _result(future)
+        result_of(future)
     except KafkaException as fault:
         if fault.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
@@ -214,7 +217,7 @@ def _mend_configs(admin: AdminClient, settings: Settings) -> list[str]:
     if changes:
         resources = [_change(name, values) for name, values in changes.items()]
         for future in admin.incremental_alter_configs(resources, request_timeout=REQUEST_SECONDS).values():
-            _result(future)
+            result_of(future)
     return [f"set {key}={value} on {name}" for name, values in changes.items() for key, value in values.items()]
 
 
@@ -229,7 +232,7 @@ def _configs(admin: AdminClient, names: Sequence[str]) -> dict[str, dict[str, st
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     described = admin.describe_configs(resources, request_timeout=REQUEST_SECONDS)
     return {
-        resource.name: {key: entry.value for key, entry in _result(future).items()}
+        resource.name: {key: entry.value for key, entry in result_of(future).items()}
         for resource, future in described.items()
     }
 
@@ -242,7 +245,7 @@ def _topics(admin: AdminClient) -> dict[str, TopicMetadata]:
     return there
 
 
-def _result(future: "Future[T]") -> T:
+def result_of(future: "Future[T]") -> T:
     try:
         return future.result(REQUEST_SECONDS * 2)
     except KafkaException as fault:
@@ -252,9 +255,28 @@ def _result(future: "Future[T]") -> T:
 
 
 def _no_answer(fault: Any) -> str:
-    return f"Kafka does not answer ({fault.args[0].str()}). Start it (bitcorp up), or set BITCORP_KAFKA."
+    return (
+        f"Kafka does not answer ({fault.args[0].str()}). Start it (bitcorp up), or set BITCORP_KAFKA, and "
+        "BITCORP_KAFKA_PROTOCOL where it wants TLS."
+    )
 
 
-def _admin(settings: Settings) -> AdminClient:
-    config = {"bootstrap.servers": address_of(settings), "client.id": f"{settings.prefix}-provision"}
-    return AdminClient(config, logger=logging.getLogger("librdkafka"))
+@contextmanager
+def admin_client(settings: Settings) -> Iterator[AdminClient]:
+    """A client for administration. Raises NoAccess where Kafka refuses it, or what is asked with it."""
+    address_of(settings)
+    check(settings)
+    refusals = Refusals(settings)
+    client = AdminClient(
+        for_librdkafka(settings) | {"client.id": f"{settings.prefix}-provision"},
+        logger=logging.getLogger("librdkafka"),
+        error_cb=refusals,
+    )
+    try:
+        yield client
+    except (KafkaException, Unavailable) as fault:
+        client.poll(0)
+        if isinstance(fault, KafkaException):
+            refusals(fault.args[0])
+        refusals.tell(fault)
+        raise

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from domain import BUSINESS
 from domain.realm import Realm
+from topics.access import FORBIDDEN, for_aiokafka, forbidden
 from topics.catalogue import BATCH_LIMIT, TOPICS, TOPICS_OF, partition_of
 from topics.cloudevents import Record, size_of
 from topics.messages import CommandMessage, write_command
@@ -55,7 +56,9 @@ class Publisher:
 
     def __init__(self, settings: Settings) -> None:
         """Nothing is opened yet."""
+        self._settings = settings
         self._address = address_of(settings)
+        self._client = for_aiokafka(settings)
         self._client_id = f"{settings.prefix}-publisher"
         self._commands = {name: topics.commands.named(settings.prefix) for name, topics in TOPICS_OF.items()}
         self._limits = {topic.named(settings.prefix): topic.limit for topic in TOPICS}
@@ -128,6 +131,8 @@ class Publisher:
     def _reason(self, producer: AIOKafkaProducer | None, topic: str, fault: Exception) -> str:
         if producer is None:
             return self._advice("does not answer")
+        if isinstance(fault, FORBIDDEN):
+            return forbidden(self._settings, f"{type(fault).__name__} for {topic}")
         if not isinstance(fault, TimeoutError):
             return self._advice(f"did not take a message ({fault!r})")
         if self.ready() and producer.client.cluster.partitions_for_topic(topic) is None:
@@ -161,7 +166,7 @@ class Publisher:
 
     async def _connect(self) -> None:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._address,
+            **self._client,
             client_id=self._client_id,
             acks="all",
             enable_idempotence=True,

@@ -1,19 +1,37 @@
 """Every setting of the product: `BITCORP_*` variables, one line of meaning each, printed by `bitcorp settings`."""
 
+import os
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
+
+PREFIX = "BITCORP_"
 
 
 class Settings(BaseSettings):
     """Read from the environment; unset values suit the embedded single-node stack."""
 
-    model_config = SettingsConfigDict(env_prefix="BITCORP_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     kafka: str = Field(
         default="", description="Kafka bootstrap servers, host:port[,host:port]; empty: the embedded broker"
+    )
+    kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL"] = Field(
+        default="PLAINTEXT",
+        description="How Kafka knows this process: not at all (embedded broker), by certificate, by user and password",
+    )
+    kafka_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        default="SCRAM-SHA-512", description="SASL mechanism for SASL_SSL"
+    )
+    kafka_user: str = Field(default="", description="User for SASL_SSL, such as erp-lanes; see: bitcorp access show")
+    kafka_password: SecretStr = Field(default=SecretStr(""), description="Password of that user")
+    kafka_ca: Path | None = Field(
+        default=None, description="PEM file of the authorities that sign the brokers' certificates, for SSL, SASL_SSL"
+    )
+    kafka_certificate: Path | None = Field(
+        default=None, description="PEM file with this process's private key and certificate, for SSL"
     )
     database: SecretStr = Field(
         default=SecretStr(""), description="PostgreSQL DSN of the owner role; empty: embedded server"
@@ -22,6 +40,11 @@ class Settings(BaseSettings):
         default=Path(".bitcorp"), description="Folder of the embedded servers' data, logs and downloads"
     )
     jars: Path | None = Field(default=None, description="Folder with Kafka's jars; default: jars/ in the folder above")
+
+    secrets: Path | None = Field(
+        default=None,
+        description="Folder with a file such as bitcorp_kafka_password for what the environment does not set",
+    )
 
     prefix: str = Field(
         default="erp", pattern=r"^[a-z0-9-]{1,40}$", description="Prefix of all topics and consumer groups"
@@ -128,6 +151,19 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="auto: text on a terminal, JSON elsewhere"
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment, then the files of the folder that it names."""
+        folder = os.environ.get(f"{PREFIX}SECRETS")
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder or None)
 
     @property
     def takes_unsigned(self) -> bool:

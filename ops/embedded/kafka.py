@@ -5,14 +5,17 @@ import hashlib
 import os
 import signal
 import socket
+import ssl
 import struct
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from ops.embedded import jars
 from ops.embedded.errors import Report, silent
+from ops.embedded.guard import Guard
 from ops.embedded.java import Java, find_java
 from ops.embedded.locks import Lock, server_lock
 from ops.embedded.ports import remembered_ports, require_port
@@ -65,13 +68,23 @@ class Kafka:
     """A one-node Kafka on 127.0.0.1 that keeps its data in `directory` and ends with this process."""
 
     def __init__(
-        self, directory: Path, jars_directory: Path | None = None, *, archive: bool = False, report: Report = silent
+        self,
+        directory: Path,
+        jars_directory: Path | None = None,
+        *,
+        archive: bool = False,
+        guard: Guard | None = None,
+        report: Report = silent,
     ) -> None:
-        """With `archive`, the first clean stop takes some seconds longer and later starts are three times faster."""
+        """With `archive`, the first clean stop takes some seconds longer and later starts are three times faster.
+
+        With `guard`, clients need TLS, a user with its password, and rights; without it everybody may do everything.
+        """
         self.directory = directory.absolute()
         self.log_path = self.directory / "kafka.log"
         self._jars = (jars_directory or jars.default_directory()).absolute()
         self._archive = archive
+        self._guard = guard
         self._new_archive: Path | None = None
         self._report = report
         self._child: Child | None = None
@@ -80,6 +93,11 @@ class Kafka:
     def address(self) -> str:
         """Bootstrap server, as "127.0.0.1:<port>"."""
         return f"127.0.0.1:{self._ports()['client']}"
+
+    @property
+    def operators_address(self) -> str:
+        """Bootstrap server for holders of the operator's certificate, where there is a guard."""
+        return f"127.0.0.1:{self._ports()['operator']}"
 
     @property
     def pid(self) -> int | None:
@@ -138,7 +156,7 @@ class Kafka:
         return self.directory / "ports.json"
 
     def _ports(self) -> dict[str, int]:
-        return remembered_ports(self._ports_path, ("client", "controller"))
+        return remembered_ports(self._ports_path, ("client", "controller", *(("operator",) if self._guard else ())))
 
     def _prepare_data(self) -> None:
         """What Kafka's StorageTool would do, without a second or two of another JVM."""
@@ -148,18 +166,20 @@ class Kafka:
         if not properties.exists():
             identity = {"version": "1", "cluster.id": _kafka_id(), "node.id": "1", "directory.id": _kafka_id()}
             _write_properties(properties, identity)
-        _write_properties(self.directory / "server.properties", SETTINGS | self._listeners())
+        guarded = self._guard.properties() if self._guard else {}
+        _write_properties(self.directory / "server.properties", SETTINGS | self._listeners() | guarded)
 
     def _listeners(self) -> dict[str, str]:
-        ports = self._ports()
-        client, controller = (f"127.0.0.1:{ports[name]}" for name in ("client", "controller"))
+        places = {name.upper(): f"{name.upper()}://127.0.0.1:{port}" for name, port in self._ports().items()}
         return {
-            "listeners": f"CLIENT://{client},CONTROLLER://{controller}",
-            "advertised.listeners": f"CLIENT://{client}",
-            "controller.quorum.voters": f"1@{controller}",
+            "listeners": ",".join(places.values()),
+            "advertised.listeners": ",".join(place for name, place in places.items() if name != "CONTROLLER"),
+            "controller.quorum.voters": f"1@{places['CONTROLLER'].removeprefix('CONTROLLER://')}",
         }
 
     def _answers(self) -> bool:
+        if self._guard:
+            return brokers_known_at("127.0.0.1", self._ports()["operator"], self._guard.context()) > 0
         return brokers_known_at("127.0.0.1", self._ports()["client"]) > 0
 
     # The archive of loaded classes, which makes the JVM start three times faster
@@ -217,16 +237,19 @@ def _write_properties(path: Path, properties: dict[str, str]) -> None:
     part.replace(path)
 
 
-def brokers_known_at(host: str, port: int) -> int:
+def brokers_known_at(host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
     """How many brokers a Kafka at this address knows to be at work (0 also when nobody answers).
 
     One Metadata request (api key 3, version 1, no topics), so that waiting needs no client with threads of its own.
     """
     request = struct.pack(">hhihi", 3, 1, 1, -1, 0)
     try:
-        with socket.create_connection((host, port), timeout=2) as connection:
+        with ExitStack() as opened:
+            connection = opened.enter_context(socket.create_connection((host, port), timeout=2))
+            if tls:
+                connection = opened.enter_context(tls.wrap_socket(connection, server_hostname=host))
             connection.sendall(struct.pack(">i", len(request)) + request)
-            answer = connection.recv(12, socket.MSG_WAITALL)
+            answer = connection.makefile("rb").read(12)
     except OSError:
         return 0
     return int(struct.unpack(">iii", answer)[2]) if len(answer) == 12 else 0

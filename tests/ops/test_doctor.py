@@ -63,6 +63,13 @@ def test_too_few_copies_for_production_are_a_fault() -> None:
     assert "BITCORP_SINGLE_NODE" in found[0].remedy
 
 
+def test_a_kafka_that_knows_nobody_is_a_fault_in_production() -> None:
+    found = list(check_settings(Settings(single_node=False, replication=3), {}))
+    assert (found[0].verdict, found[0].remedy) == (Verdict.FAULT, "set it to SASL_SSL, as docs/kafka-access.md says")
+    safe = Settings(single_node=False, replication=3, kafka_protocol="SASL_SSL")
+    assert [each.verdict for each in check_settings(safe, {})] == [Verdict.GOOD]
+
+
 def test_a_folder_that_is_not_there_yet_is_judged_by_the_one_it_will_be_in(tmp_path: Path) -> None:
     assert check_disk(tmp_path / "not" / "yet").verdict is not Verdict.FAULT
 

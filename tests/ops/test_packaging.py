@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
+from dotenv import dotenv_values
 
+from ops.embedded.guard import GUARDED
+from ops.rights import users
+from tests.ops.shell import Shell
 from topics.settings import Settings
 
 CHECKOUT = Path(__file__).parents[2]
@@ -57,6 +61,53 @@ def test_passwords_are_demanded_and_never_given(compose: dict[str, Any]) -> None
         assert f"${{{name}:-" not in text
     password = compose["services"]["postgres"]["environment"]["POSTGRES_PASSWORD"]
     assert password.startswith("${POSTGRES_PASSWORD:?")
+
+
+SERVICES = {"lanes", "credentials", "views", "imports", "timer", "api"}
+
+
+def as_property(variable: str) -> str:
+    """The setting of the broker that Kafka's own image makes of a variable."""
+    name = variable.removeprefix("KAFKA_").lower().replace("_", ".")
+    return name.replace("...", "-").replace("..", "_")
+
+
+def test_kafka_takes_nobody_without_tls_and_everybody_as_somebody(services: dict[str, dict[str, Any]]) -> None:
+    """The settings with which the tests of rights run."""
+    said = {as_property(name): str(value) for name, value in services["kafka"]["environment"].items()}
+    assert {name: said.get(name) for name in GUARDED} == GUARDED
+    protocols = dict(pair.split(":") for pair in said["listener.security.protocol.map"].split(","))
+    assert {place.partition("://")[0] for place in said["listeners"].split(",")} == set(protocols)
+    assert set(protocols.values()) == {"SASL_SSL", "SSL"}
+    assert "ports" not in services["kafka"]
+
+
+def test_each_process_comes_to_kafka_as_itself_and_the_setup_as_an_operator(
+    compose: dict[str, Any], services: dict[str, dict[str, Any]]
+) -> None:
+    for name in SERVICES:
+        given = services[name]["environment"]
+        assert given["BITCORP_KAFKA_USER"] == f"erp-{name}"
+        assert given["BITCORP_KAFKA_PASSWORD"].startswith(f"${{KAFKA_PASSWORD_{name.upper()}:?")
+        assert (given["BITCORP_KAFKA_PROTOCOL"], services[name]["secrets"]) == ("SASL_SSL", ["ca.pem"])
+    setup = services["setup"]
+    assert setup["environment"]["BITCORP_KAFKA_PROTOCOL"] == "SSL"
+    assert set(users(Settings())) | {"ca.pem", "operator.pem"} == set(setup["secrets"]) <= set(compose["secrets"])
+    assert "bitcorp access apply --passwords /run/secrets" in setup["entrypoint"][-1]
+
+
+def test_what_is_demanded_for_kafka_is_made_by_one_command(
+    compose: dict[str, Any], bitcorp: Shell, tmp_path: Path
+) -> None:
+    assert bitcorp("access", "keys", str(tmp_path)).code == 0
+    made = dotenv_values(tmp_path / "kafka.env")
+    text = (CHECKOUT / "docker-compose.yml").read_text()
+    demanded = set(re.findall(r"\$\{(KAFKA_\w+):\?", text))
+    secrets = {secret["environment"] for secret in compose["secrets"].values() if "environment" in secret}
+    assert demanded <= secrets == set(made)
+    assert made["KAFKA_BROKER_PEM"] == (tmp_path / "broker.pem").read_text()
+    assert made["KAFKA_PASSWORD_API"] == (tmp_path / "passwords" / "erp-api").read_text()
+    assert "${KAFKA_PASSWORD_API:-" not in text
 
 
 def test_nothing_runs_as_root_or_reaches_for_the_engine(services: dict[str, dict[str, Any]]) -> None:
