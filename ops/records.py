@@ -1,7 +1,7 @@
 """Topics as they lie on the broker, read by a plain consumer outside every group: nothing is committed."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from ops.errors import Fault
 from topics import cloudevents
 from topics.access import FORBIDDEN_CODES, QUIET, Refusals, check, for_librdkafka
-from topics.cloudevents import Record
+from topics.cloudevents import UNREADABLE, Headers, Record
 from topics.settings import Settings
 
 AT_ONCE = 5000
@@ -139,16 +139,22 @@ def follow(settings: Settings, topic: str, *, from_beginning: bool = False) -> I
 
 
 def record_of(message: Message) -> Record:
-    headers: Iterable[tuple[str, bytes]] = message.headers() or ()
     return Record(
         topic=message.topic() or "",
         partition=message.partition() or 0,
         key=_bytes(message.key()),
         value=_bytes(message.value()),
-        headers=tuple(headers),
+        headers=_headers(message),
         offset=message.offset() or 0,
         timestamp=message.timestamp()[1],
     )
+
+
+def _headers(message: Message) -> Headers:
+    try:
+        return tuple(message.headers() or ())
+    except SystemError:  # confluent-kafka's, where a name is not UTF-8: none of them can be had
+        return ((UNREADABLE, None),)
 
 
 def _batch(reader: Consumer, most: int) -> Iterator[Message]:

@@ -14,6 +14,7 @@ from aiokafka.errors import (
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from topics import header_names as header_names  # mends aiokafka wherever it is used
 from topics.settings import Settings
 
 CHECK_SECONDS, LOOK_SECONDS = 5.0, 0.3

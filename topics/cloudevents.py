@@ -16,6 +16,8 @@ PREFIX = "ce_"
 JSON = b"application/json"
 BINARY: Headers = (("content-type", JSON), ("ce_specversion", b"1.0"))
 STRUCTURED = "application/cloudevents"
+#: What a header's name holds for us where it is not UTF-8: see `topics.header_names`.
+UNREADABLE = "\\x"
 
 
 #: Bytes of a record and its batch beside key, value and headers.
@@ -71,6 +73,8 @@ def read(record: Record) -> CloudEvent:
             if content_type:
                 raise Malformed(f"header {name} is repeated")
             content_type = _text(name, value)
+        elif unreadable(name):
+            raise Malformed(f"the name of header {name} is not UTF-8")
     if content_type.lower().startswith(STRUCTURED):
         return _structured(record.value)
     if attributes.get("specversion") != "1.0":
@@ -80,7 +84,14 @@ def read(record: Record) -> CloudEvent:
     return CloudEvent(attributes, record.value or b"")
 
 
+def unreadable(name: str) -> bool:
+    """Whether a header's name is not UTF-8."""
+    return UNREADABLE in name
+
+
 def _text(name: str, value: bytes | None) -> str:
+    if unreadable(name):
+        raise Malformed(f"the name of header {name} is not UTF-8")
     if value is None:
         raise Malformed(f"header {name} has no value")
     try:

@@ -141,10 +141,13 @@ def _is_plain(text: str) -> bool:
 
 
 def salvage(record: Record) -> CommandMessage | None:
-    """What can be said of a malformed command so that its sender gets an answer; None without id or company.
+    """What can be said of a malformed command so that its sender gets an answer; None without id or company, and where
+    a header's name is no text: not every client can read the others then.
 
     Its data is a digest of what came, so that the same bytes have the same fingerprint.
     """
+    if any(cloudevents.unreadable(name) for name, _ in record.headers):
+        return None
     try:
         company_id = read_key(record.key)
         found = _readable(record)

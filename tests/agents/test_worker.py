@@ -1,5 +1,6 @@
 """Real workers on a real Kafka: what comes in gets its outcome, whatever it is and whoever dies."""
 
+import asyncio
 import json
 import random
 import signal
@@ -28,6 +29,7 @@ from tests.agents.orders import (
 )
 from tests.agents.story import story
 from tests.agents.upstream import Upstream, Worker, Workers, until, workers_of
+from tests.topics import unreadable_names
 from topics.catalogue import DEAD_LETTERS
 from topics.cloudevents import Record
 from topics.messages import CommandMessage, write_command
@@ -352,6 +354,18 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_decided(
     sender.until_all_decided()
     assert sender.violations() == []
     assert successor.process.poll() is None
+
+
+def test_a_command_with_a_header_whose_name_is_no_text_is_set_aside_and_stops_nothing(
+    workers: Workers, sender: Upstream
+) -> None:
+    workers.start()
+    record = sender.command(record_of(create_company(FIRM)))
+    poison = record._replace(headers=(*record.headers, (unreadable_names.NAME, b"x")))
+    asyncio.run(unreadable_names.send(workers.settings.kafka, poison))
+    until(lambda: letters(sender, record) == ["invalid"], what="one dead letter")
+    sender.send([record])
+    assert sender.outcome(create_company(FIRM).id).status == "accepted"
 
 
 # -- workers that die ------------------------------------------------------------------------------------------------

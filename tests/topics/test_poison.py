@@ -262,6 +262,14 @@ def test_without_an_id_nobody_can_be_answered(values: tuple[bytes | None, ...]) 
     assert salvage(with_header(GOOD, "ce_id", *values)) is None
 
 
+def test_a_header_whose_name_is_no_text_makes_it_no_command_and_nobody_is_answered() -> None:
+    for name in (r"\xff", r"ce_\xff"):
+        record = with_header(GOOD, name, b"x")
+        with pytest.raises(Malformed, match="not UTF-8"):
+            taken(record)
+        assert salvage(record) is None
+
+
 # --- anything at all ------------------------------------------------------------------------------------------------
 
 NAMES = st.sampled_from([name for name, _ in GOOD.headers]) | st.text(max_size=8)
