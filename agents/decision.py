@@ -48,6 +48,7 @@ from topics.messages import (
     write_dead_letter,
     write_event,
 )
+from topics.signing import signer_named
 
 #: A group that has reached this many bytes of records takes no further command.
 GROUP_LIMIT = 2 * 1024 * 1024
@@ -245,6 +246,10 @@ class Draft:
                 "recorded_at": case.now,
                 **said,
             }
+            if command.signature:
+                fields["signed_by"] = signer_named(command.signature)
+            if command.origin:
+                fields["origin"] = command.origin
             yield outcome_record(fields, topic, sequence, command.correlation_id, command.traceparent)
 
     def _wrong_partition(self, key: bytes) -> bool:

@@ -73,6 +73,17 @@ IMPORTS = Topic(
         "max.message.bytes": str(RECORD_LIMIT),
     },
 )
+AUDIT = Topic(
+    "audit",
+    "company_id",
+    "Who did what, when, from where and under which key, refused commands and failed sign-ins too; kept for ever.",
+    {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        "max.message.bytes": str(BATCH_LIMIT),
+    },
+)
 STATE = Topic(
     "state-changelog",
     "state key",
@@ -114,7 +125,7 @@ TOPICS_OF: dict[str, RealmTopics] = {name: RealmTopics.of(realm) for name, realm
 JOURNALS = frozenset(topics.events.name for topics in TOPICS_OF.values())
 
 TOPICS = (
-    *(COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, IMPORTS, STATE),
+    *(COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, IMPORTS, AUDIT, STATE),
     *(topic for topics in TOPICS_OF.values() for topic in vars(topics).values() if topic.name.count(".")),
 )
 

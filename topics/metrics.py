@@ -93,6 +93,8 @@ IMPORT_RECORDS = _counter(
 )
 IMPORT_LAG = _gauge("bitcorp_import_lag", "Records of other systems not yet mapped.", "partition")
 
+AUDIT_RECORDS = _counter("bitcorp_audit_records_total", "Outcomes recorded in the audit, by realm.", "realm")
+
 TIMER_DUE = _gauge("bitcorp_timer_due", "Plans of maintenance that were due at the last look and not settled yet.")
 TIMER_COMMANDS = _counter("bitcorp_timer_commands_total", "Commands that the timer has sent, by type.", "type")
 
