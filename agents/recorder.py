@@ -77,6 +77,7 @@ class AuditLog:
             client_id=name,
             acks="all",
             enable_idempotence=True,
+            compression_type="gzip",
             max_batch_size=BATCH_LIMIT - 64 * 1024,
             max_request_size=BATCH_LIMIT,
             request_timeout_ms=15_000,
