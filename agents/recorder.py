@@ -8,12 +8,14 @@ than expected: those records are void (see `topics.audit`), and it begins again 
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalStateError
 
 from agents.faust_app import EXIT_FAULT, run, say_goodbye, until_told
 from agents.kafka import to_record
@@ -126,10 +128,24 @@ class AuditLog:
         return found
 
 
+def start_of(place: TopicPartition, wanted: int, first: int, end: int) -> int:
+    """Where reading goes on. What the topic has forgotten unread is missing for ever. Raises RuntimeError where it is
+    not the topic that was read before."""
+    if wanted > end:
+        raise RuntimeError(
+            f"{place.topic}/{place.partition} ends at offset {end}, the audit has read up to {wanted}: it is another "
+            "topic, or has lost records"
+        )
+    if first > wanted:
+        logger.error("outcomes expired unread", topic=place.topic, partition=place.partition, missing=first - wanted)
+    return max(first, wanted)
+
+
 class Recorder(ConsumerRebalanceListener):  # type: ignore[misc]
     """One process that records the partitions that its group assigns to it."""
 
     def __init__(self, settings: Settings) -> None:
+        self._prefix = settings.prefix
         self._realms = {TOPICS_OF[name].outcomes.named(settings.prefix): name for name in REALMS}
         self._log = AuditLog(settings)
         self._tails: dict[int, Tail] = {}
@@ -166,7 +182,8 @@ class Recorder(ConsumerRebalanceListener):  # type: ignore[misc]
         """Raises whatever Kafka does: whoever starts this process again goes on where it was."""
         while True:
             for partition in {place.partition for place in self._consumer.assignment()} - self._tails.keys():
-                await self._open(partition)
+                with suppress(IllegalStateError):  # the partition is being taken away
+                    await self._open(partition)
             fetched = await self._consumer.getmany(timeout_ms=WAIT_MILLISECONDS, max_records=AT_ONCE)
             by_partition: dict[int, dict[str, list[Any]]] = defaultdict(dict)
             for place, messages in fetched.items():
@@ -174,15 +191,13 @@ class Recorder(ConsumerRebalanceListener):  # type: ignore[misc]
             await asyncio.gather(*(self._record(p, found) for p, found in by_partition.items()))
 
     async def _open(self, partition: int) -> None:
-        """Read on behind what is recorded; what a topic has forgotten unread is missing for ever."""
+        """Read on behind what is recorded."""
         tail = await self._log.tail(partition)
         places = {TopicPartition(topic, partition): realm for topic, realm in self._realms.items()}
         first = await self._consumer.beginning_offsets(list(places))
+        ends = await self._consumer.end_offsets(list(places))
         for place, realm in places.items():
-            wanted = tail.read.get(realm, 0)
-            if first[place] > wanted:
-                logger.error("outcomes expired unread", topic=place.topic, partition=partition, first=wanted)
-            tail.read[realm] = max(wanted, first[place])
+            tail.read[realm] = start_of(place, tail.read.get(realm, 0), first[place], ends[place])
             self._consumer.seek(place, tail.read[realm])
         self._tails[partition] = tail
         self._consumer.resume(*places)
@@ -201,7 +216,13 @@ class Recorder(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
             if self._tails.get(partition) is tail:  # not while it was assigned anew
                 self._tails[partition] = new
-            metrics.AUDIT_RECORDS.labels(realm).inc(len(records))
+            self._observe(realm, partition, messages)
+
+    def _observe(self, realm: str, partition: int, messages: Sequence[Any]) -> None:
+        place = TopicPartition(TOPICS_OF[realm].outcomes.named(self._prefix), partition)
+        end = self._consumer.highwater(place) or 0
+        metrics.AUDIT_RECORDS.labels(realm).inc(len(messages))
+        metrics.AUDIT_LAG.labels(realm, str(partition)).set(max(0, end - messages[-1].offset - 1))
 
     async def serve(self) -> int:
         """Run until SIGTERM or SIGINT (exit code 0) or a fault (another)."""

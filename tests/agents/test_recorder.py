@@ -8,10 +8,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from agents.recorder import AuditLog, Tail, tail_of
 from domain.engine import NO_CHAIN
@@ -165,10 +165,7 @@ def test_a_batch_that_lands_behind_another_one_is_void_and_its_writer_goes_on_be
     assert_one_chain(house.records())
 
 
-def test_what_has_expired_unread_is_said_and_what_is_left_is_recorded(house: House, tmp_path: Path) -> None:
-    from confluent_kafka import TopicPartition
-    from confluent_kafka.admin import AdminClient
-
+def test_what_has_expired_unread_is_said_and_what_is_left_is_recorded(house: House) -> None:
     house.answer(5)
     admin = AdminClient({"bootstrap.servers": house.settings.kafka})
     place = TopicPartition(OUTCOMES.named(house.settings.prefix), 0, 3)
@@ -178,6 +175,29 @@ def test_what_has_expired_unread_is_said_and_what_is_left_is_recorded(house: Hou
     found = house.until_recorded(12)
     assert sorted(told.sequence for told in found if told.partition == 0) == [4, 5]
     assert "outcomes expired unread" in house.log.read_text()
+
+
+def test_outcomes_that_are_not_those_read_before_stop_the_worker(house: House) -> None:
+    house.answer(3)
+    worker = house.start()
+    house.until_recorded(9)
+    worker.terminate()
+    worker.wait(30)
+    topic = AUDIT.named(house.settings.prefix)
+
+    async def pretend() -> None:
+        """As if ten outcomes more had been read."""
+        told = audited("business", outcome_record(outcome(partition=0), 4))
+        log = AuditLog(house.settings)
+        await log.start()
+        tail = await log.tail(0)
+        record, _ = write_audited(told, topic, tail.end + 1, {"business": 13}, tail.chain)
+        await log.append(0, [record])
+        await log.stop()
+
+    asyncio.run(pretend())
+    assert house.start().wait(60) == 70
+    assert "topic, or has lost records" in house.log.read_text()
 
 
 def test_the_tail_of_nothing_valid_is_none() -> None:
