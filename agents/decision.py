@@ -245,11 +245,8 @@ class Draft:
                 "offset": case.record.offset,
                 "recorded_at": case.now,
                 **said,
+                **_whence(command),
             }
-            if command.signature:
-                fields["signed_by"] = signer_named(command.signature)
-            if command.origin:
-                fields["origin"] = command.origin
             yield outcome_record(fields, topic, sequence, command.correlation_id, command.traceparent)
 
     def _wrong_partition(self, key: bytes) -> bool:
@@ -394,6 +391,12 @@ def _refused(refusal: Rejected) -> dict[str, Any]:
         "detail": refusal.detail,
         **({"errors": refusal.errors} if refusal.errors else {}),
     }
+
+
+def _whence(command: CommandMessage) -> dict[str, Any]:
+    """What an outcome says of where its command came from, as far as the command does."""
+    signed = {"signed_by": signer_named(command.signature)} if command.signature else {}
+    return signed | {"origin": command.origin} if command.origin else signed
 
 
 def _broken() -> dict[str, Any]:

@@ -66,7 +66,15 @@ def write_audited(
 ) -> tuple[Record, bytes]:
     """The record for offset `position` - 1, and the partition's chain value after it. `read` is, by realm, the offset
     of the outcome to be read next."""
-    attributes = {
+    attributes, value = _attributes(told, position, read), to_json(told, exclude_none=True)
+    linked = link(chain, attributes, value)
+    headers = cloudevents.write(attributes | {"chain": linked.hex()})
+    return Record(topic, told.partition, told.company_id.encode(), value, headers), linked
+
+
+def _attributes(told: Audited, position: int, read: Mapping[str, int]) -> dict[str, str]:
+    """In the order of their names, as `link` wants them."""
+    return {
         "actor": told.actor,
         "causationid": told.command_id,
         "correlationid": told.correlation_id,
@@ -78,11 +86,6 @@ def write_audited(
         "time": rfc3339(told.recorded_at),
         "type": AUDITED_TYPE,
     }
-    value = to_json(told, exclude_none=True)
-    linked = link(chain, attributes, value)
-    attributes["chain"] = linked.hex()
-    key = told.company_id.encode()
-    return Record(topic, told.partition, key, value, cloudevents.write(attributes)), linked
 
 
 def read_audited(record: Record) -> Audited | Void:

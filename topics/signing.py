@@ -111,7 +111,11 @@ def _signed(command: CommandMessage, protected: str, sign: Callable[[bytes], byt
 def signer_named(signature: str) -> str | None:
     """The key that a signature says it is of: `key:<id>` is a company's, `process:<id>` the platform's. None where it
     cannot be read."""
-    protected = signature.partition("..")[0]
+    return _signer(signature.partition("..")[0])
+
+
+@lru_cache(maxsize=1_000)
+def _signer(protected: str) -> str | None:
     try:
         algorithm, kid = _header(protected) if len(protected) < LONGEST else ("", "")
     except BadSignature:
