@@ -48,6 +48,7 @@ from topics.messages import (
     write_dead_letter,
     write_event,
 )
+from topics.signing import signer_named
 
 #: A group that has reached this many bytes of records takes no further command.
 GROUP_LIMIT = 2 * 1024 * 1024
@@ -244,6 +245,7 @@ class Draft:
                 "offset": case.record.offset,
                 "recorded_at": case.now,
                 **said,
+                **_whence(command),
             }
             yield outcome_record(fields, topic, sequence, command.correlation_id, command.traceparent)
 
@@ -389,6 +391,12 @@ def _refused(refusal: Rejected) -> dict[str, Any]:
         "detail": refusal.detail,
         **({"errors": refusal.errors} if refusal.errors else {}),
     }
+
+
+def _whence(command: CommandMessage) -> dict[str, Any]:
+    """What an outcome says of where its command came from, as far as the command does."""
+    signed = {"signed_by": signer_named(command.signature)} if command.signature else {}
+    return signed | {"origin": command.origin} if command.origin else signed
 
 
 def _broken() -> dict[str, Any]:

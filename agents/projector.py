@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from topics import metrics
-from topics.catalogue import JOURNALS
+from topics.audit import read_audited
+from topics.catalogue import AUDIT, JOURNALS
 from topics.cloudevents import Record
 from topics.messages import read_event, read_outcome
 from views import checkpoints
@@ -61,6 +62,8 @@ def entry_of(group: Group, record: Record) -> Entry:
     if group.source in JOURNALS:
         fact = read_event(record)
         return Entry(fact.position, record.offset, fact)
+    if group.source == AUDIT.name:
+        return Entry(record.offset + 1, record.offset, read_audited(record))
     outcome, sequence = read_outcome(record)
     return Entry(sequence, record.offset, outcome)
 

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from api.schemas import Schema, Schemas
 from domain import EVENTS as EVENT_TYPES
 from domain import HOMES, OFFERED
-from domain.record import Outcome
-from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, IMPORTS, OUTCOMES, Topic
+from domain.record import Audited, Outcome
+from topics.audit import AUDITED_TYPE
+from topics.catalogue import AUDIT, COMMANDS, DEAD_LETTERS, EVENTS, IMPORTS, OUTCOMES, Topic
 from topics.imports import RAW_TYPE
 from topics.messages import OUTCOME_TYPE
 
@@ -26,10 +27,10 @@ INTRODUCTION = """\
 Messages of Bitcorp ERP on Kafka: CloudEvents 1.0 in Kafka's binary mode (attributes in headers `ce_*`, JSON in the
 value). Every key is the company's id, partitioned as Kafka's own client does (murmur2).
 
-Send commands; follow events and outcomes. Each event and each outcome has in `ce_sequence` its gap-free position within
-its partition, from 1: accept position last + 1, ignore what is not greater than the last, stop and alarm on a gap. So
-nothing is lost or doubled, whatever Kafka delivers again. Events of one company are in one order. Ignore attributes
-and members that you do not know.
+Send commands; follow events, outcomes and the audit. Each event and each outcome has in `ce_sequence` its gap-free
+position within its partition, from 1: accept position last + 1, ignore what is not greater than the last, stop and
+alarm on a gap. So nothing is lost or doubled, whatever Kafka delivers again. Events of one company are in one order.
+Ignore attributes and members that you do not know.
 """
 
 OPERATIONS = (
@@ -37,6 +38,7 @@ OPERATIONS = (
     ("sendRawRecord", "receive", IMPORTS, "Publish a record of another system to have it mapped and imported."),
     ("followEvents", "send", EVENTS, "Read everything that happened, from the first event on."),
     ("followOutcomes", "send", OUTCOMES, "Read the answers to commands."),
+    ("followAudit", "send", AUDIT, "Read who did what, when, from where and under which key."),
     ("followDeadLetters", "send", DEAD_LETTERS, "Read what could not be processed, and why."),
 )
 
@@ -48,6 +50,7 @@ def document() -> dict[str, Any]:
             *((rule.command, "validation") for rule in OFFERED.values()),
             *((event, "serialization") for event in HOMES),
             (Outcome, "serialization"),
+            (Audited, "serialization"),
         ]
     )
     for name, schema in HEADER_SCHEMAS.items():
@@ -58,6 +61,7 @@ def document() -> dict[str, Any]:
         COMMANDS.name: _by_title(commands),
         EVENTS.name: _by_title(events),
         OUTCOMES.name: _by_title([_message(OUTCOME_TYPE, Outcome, "Outcome", schemas)]),
+        AUDIT.name: _by_title([_message(AUDITED_TYPE, Audited, "Audit", schemas)]),
         DEAD_LETTERS.name: _by_title([DEAD_LETTER]),
         IMPORTS.name: _by_title([RAW_RECORD]),
     }
@@ -104,7 +108,7 @@ def _message(type_: str, model: type[BaseModel], kind: str, schemas: Schemas) ->
     fixed = {"type": "object", "properties": {"ce_type": {"const": type_}}}
     return {
         "name": type_,
-        "title": model.__name__ if model is not Outcome else "CommandDecided",
+        "title": TITLES.get(model, model.__name__),
         **({"summary": summary} if summary else {}),
         "contentType": JSON,
         "headers": {"allOf": [{"$ref": f"#/components/schemas/{kind}Headers"}, fixed]},
@@ -136,7 +140,8 @@ SERVERS = {
         "security": [{"$ref": "#/components/securitySchemes/user"}],
     },
 }
-PUBLISHED = (COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, IMPORTS)
+PUBLISHED = (COMMANDS, EVENTS, OUTCOMES, AUDIT, DEAD_LETTERS, IMPORTS)
+TITLES: dict[type[BaseModel], str] = {Outcome: "CommandDecided", Audited: "CommandAudited"}
 
 DEAD_LETTER: Message = {
     "name": "dead-letter",
@@ -189,9 +194,13 @@ HEADER_SCHEMAS: dict[str, Schema] = {
         _TRACING
         | {
             "ce_expectedversion": NUMBER | {"description": "Refuse unless the aggregate has this version"},
+            "ce_origin": _text(
+                "Where it came from, as the process says that took it: `<address> <caller or -> <user agent>`",
+                maxLength=200,
+            ),
             "ce_signature": _text(
-                "Detached JWS over id, type, key, subject, actor, expected version and SHA-256 of the value, by `kid`; "
-                "docs/signing.md says how",
+                "Detached JWS over id, type, key, subject, actor, expected version, SHA-256 of the value and origin, "
+                "by `kid`; docs/signing.md says how",
                 pattern="^[A-Za-z0-9_-]+\\.\\.[A-Za-z0-9_-]+$",
                 maxLength=400,
             ),
@@ -210,6 +219,18 @@ HEADER_SCHEMAS: dict[str, Schema] = {
         _TRACING,
     ),
     "OutcomeHeaders": _headers("Headers of an outcome.", _ATTRIBUTES | _SEQUENCE, _TRACING),
+    "AuditHeaders": _headers(
+        "Headers of a record of the audit. Records at other offsets than `ce_sequence` - 1 do not count: skip them.",
+        _ATTRIBUTES
+        | {
+            "ce_sequence": NUMBER | {"description": "Offset of the record + 1"},
+            "ce_read": _text("How far the outcomes of each realm had been read: `<realm>=<offset> ...`"),
+            "ce_chain": _text(
+                "SHA-256 over the previous chain value of the partition and this record", pattern="^[0-9a-f]{64}$"
+            ),
+        },
+        _TRACING,
+    ),
     "RawRecordHeaders": _headers(
         "Headers of a record of another system.",
         {

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from api import SOURCE, headers
 from api.answers import answered
-from api.door import REQUEST_ID, ROOT, TRACEPARENT, Door
+from api.door import ORIGIN, REQUEST_ID, ROOT, TRACEPARENT, Door
 from api.outcomes import Follower
 from api.problems import (
     Problem,
@@ -159,6 +159,7 @@ def composed(
         source=SOURCE,
         correlation_id=request[REQUEST_ID],
         traceparent=request[TRACEPARENT],
+        origin=request[ORIGIN],
     )
 
 

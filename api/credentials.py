@@ -9,7 +9,7 @@ from aiohttp import web
 
 from api import SOURCE
 from api.database import Database
-from api.door import REQUEST_ID, TRACEPARENT
+from api.door import ORIGIN, REQUEST_ID, TRACEPARENT
 from api.outcomes import Follower
 from api.problems import sign_in_away
 from domain import CREDENTIALS
@@ -66,6 +66,7 @@ class Credentials:
             source=SOURCE,
             correlation_id=request[REQUEST_ID],
             traceparent=request[TRACEPARENT],
+            origin=request[ORIGIN],
         )
         with self._follower.waiting(message) as answer:
             await self._publish(message)

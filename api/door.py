@@ -43,6 +43,7 @@ REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
 REFUSED = web.RequestKey("refused", Problem)
 TRACEPARENT = web.RequestKey("traceparent", str)
+ORIGIN = web.RequestKey("origin", str)
 
 
 @dataclass(frozen=True)

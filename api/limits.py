@@ -20,9 +20,10 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
 
 from api.addresses import Networks, client_address, counted_address, networks
-from api.door import ROOT, Door
+from api.door import ORIGIN, ROOT, Door
 from api.problems import quota_exceeded
 from api.tokens import Principal
+from topics.origin import Origin
 from topics.settings import Settings
 
 #: The policy of whatever the table does not name.
@@ -113,6 +114,7 @@ class Limits:
     @web.middleware
     async def around(self, request: web.Request, handler: Any) -> web.StreamResponse:
         principal = await self.door.identify(request)
+        request[ORIGIN] = str(origin_of(request, principal, self.proxies))
         if self.policies and request.method != "OPTIONS" and request.path.startswith(f"{ROOT}/"):
             self._check(request, [quota async for quota in self._counted(request, principal)])
         response: web.StreamResponse = await handler(request)
@@ -183,6 +185,13 @@ def policy_of(path: str, policies: Policies) -> str:
     """The policy that counts for the first part of the path below the API's root."""
     first = path.removeprefix(f"{ROOT}/").partition("/")[0]
     return first if first in policies else REST
+
+
+def origin_of(request: web.Request, principal: Principal | None, proxies: Networks) -> Origin:
+    """Where the request comes from, for the audit."""
+    address = client_address(request.remote, request.headers, proxies)
+    caller = "" if principal is None else str(principal.actor)
+    return Origin("" if address is None else str(address), caller, request.headers.get("User-Agent", ""))
 
 
 def caller_of(request: web.Request, principal: Principal | None, proxies: Networks) -> str:

@@ -13,10 +13,14 @@ from domain.realm import Realm
 from domain.role import role, staff
 from domain.user import user
 
+#: The permission to read who did what.
+AUDIT_READ = "audit.read"
+
 BUSINESS = Realm(
     "business",
     (company, user, role, key, category, equipment, part, plan, asset, platform),
     kept=(staff, counted_numbers),
+    reads=frozenset({AUDIT_READ}),
 )
 CREDENTIALS = Realm("credentials", (credential, platform), secret=True)
 

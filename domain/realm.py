@@ -11,12 +11,13 @@ from domain.model import Event
 @dataclass(frozen=True, eq=False)
 class Realm:
     """What is decided together. `secret`: what its commands say is repeated nowhere, so its dead letters hold a digest
-    instead."""
+    instead. `reads`: permissions to read what belongs to none of its aggregates."""
 
     name: str
     deciders: tuple[Decider[Any], ...]
     kept: tuple[Roster[Any], ...] = ()
     secret: bool = False
+    reads: frozenset[str] = frozenset()
 
     @cached_property
     def by_name(self) -> dict[str, Decider[Any]]:
@@ -66,4 +67,5 @@ class Realm:
     def permissions(self) -> frozenset[str]:
         """What a company's own roles may permit: any command but those of operators, and reading."""
         given = [rule for rule in self.rules.values() if not rule.operators]
-        return frozenset({rule.permission for rule in given} | {f"{rule.decider.name}.read" for rule in given})
+        reads = {f"{rule.decider.name}.read" for rule in given} | self.reads
+        return frozenset({rule.permission for rule in given} | reads)

@@ -38,7 +38,8 @@ class Status(StrEnum):
 
 class Outcome(BaseModel):
     """The one answer to one command. `first` and `last` are the positions of its events, absent where it has none;
-    `position` is the last position of the partition, so that a reader can wait for it."""
+    `position` is the last position of the partition, so that a reader can wait for it. `signed_by` is the key that its
+    signature names, `origin` where it came from (see `topics.origin`); both as the command says it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -63,3 +64,43 @@ class Outcome(BaseModel):
     conflict: bool = False
     offset: int
     recorded_at: datetime
+    signed_by: str | None = None
+    origin: str | None = None
+
+
+class Audited(BaseModel):
+    """What became of one command, kept for ever: who wished what, when, from where and under which key. Never what the
+    command's data said. `sequence` is the position of its outcome among those of its `realm` and partition."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    realm: str
+    partition: int
+    sequence: int
+    command_id: UuidText
+    type: str
+    company_id: str
+    aggregate: str
+    aggregate_id: str
+    actor: str
+    status: Status
+    code: str | None = None
+    repeat: bool = False
+    conflict: bool = False
+    first: int | None = None
+    last: int | None = None
+    fingerprint: str
+    key_id: str | None = None
+    process_id: str | None = None
+    address: str | None = None
+    user_agent: str | None = None
+    correlation_id: str
+    recorded_at: datetime
+
+
+class Void(NamedTuple):
+    """A record in a place that does not count; what it tells stands elsewhere too."""
+
+    company_id: str = ""
+    aggregate: str = ""
+    aggregate_id: str = ""

@@ -35,7 +35,7 @@ MIS_KEYED = "mis-keyed"
 CommandKey = tuple[str, str]
 
 #: Tables whose rows follow from the rows of other views, and not from the number of commands.
-IMPLIED_BY_OTHERS = {"equipment_past", "machine_counts", "credentials"}
+IMPLIED_BY_OTHERS = {"equipment_past", "machine_counts", "credentials", "audit"}
 
 
 @dataclass(frozen=True)

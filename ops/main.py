@@ -30,7 +30,7 @@ COMMANDS = (
     ("topics", "ops.topics:app", "Operate", "Create the topics, or compare them with the catalogue."),
     ("access", "ops.access:app", "Operate", "Show and give each process its rights in Kafka; make keys and passwords."),
     ("migrate", "ops.migrate:migrate", "Operate", "Bring the database's schema to this build."),
-    ("worker", "ops.worker:app", "Operate", "Run one worker process: lanes, credentials, views, imports, timer."),
+    ("worker", "ops.worker:app", "Operate", "Run one worker: lanes, credentials, views, audit, imports, timer."),
     ("api", "ops.worker:api", "Operate", "Run one API process."),
     ("views", "ops.views:app", "Operate", "List the views, or rebuild some from the journal."),
     ("state", "ops.state:app", "Operate", "Rebuild the lanes' state from the journal."),

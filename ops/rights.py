@@ -22,16 +22,28 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from agents import decide, importer, project
+from agents import decide, importer, project, recorder
 from domain import REALMS
-from topics.catalogue import ANALYTICS, API, IMPORTER, SHELL, TIMER, TOPICS, UPSTREAM, VIEWS, Topic, lanes_of
+from topics.catalogue import (
+    ANALYTICS,
+    API,
+    IMPORTER,
+    RECORDER,
+    SHELL,
+    TIMER,
+    TOPICS,
+    UPSTREAM,
+    VIEWS,
+    Topic,
+    lanes_of,
+)
 from topics.provision import REQUEST_SECONDS, admin_client, result_of
 from topics.settings import Settings
 from views import GROUPS
 
 #: Others' systems: they look at nothing but the topics that are theirs.
 OTHERS = (UPSTREAM, ANALYTICS)
-KINDS = (*(lanes_of(realm) for realm in REALMS.values()), VIEWS, IMPORTER, TIMER, API, SHELL, *OTHERS)
+KINDS = (*(lanes_of(realm) for realm in REALMS.values()), VIEWS, IMPORTER, TIMER, RECORDER, API, SHELL, *OTHERS)
 SOURCES = frozenset(group.source for group in GROUPS.values())
 ITERATIONS = 8192
 #: The consumer group that `ops.records` names; it is never joined.
@@ -83,6 +95,7 @@ def groups(settings: Settings) -> dict[str, list[str]]:
     return lanes | {
         VIEWS: [project.group_of(settings, name) for name in GROUPS],
         IMPORTER: [importer.group_of(settings)],
+        RECORDER: [recorder.group_of(settings)],
         SHELL: [SHELL_GROUP.format(prefix=settings.prefix)],
     }
 

@@ -141,7 +141,7 @@ class Platform:
 
     def _start_processes(self) -> None:
         named = [(f"lanes-{number}", ["worker", "lanes"]) for number in range(1, self.workers + 1)]
-        named += [(name, ["worker", name]) for name in ("credentials", "views", "imports", "timer")]
+        named += [(name, ["worker", name]) for name in ("credentials", "views", "audit", "imports", "timer")]
         ports = free_ports(len(named))
         folder = self.settings.directory
         self.processes = [

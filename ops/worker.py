@@ -5,7 +5,7 @@ from cyclopts import App
 from ops.stack import resolve
 from topics.settings import Settings
 
-app = App(name="worker", help="Run one worker process: lanes, credentials, views, imports, timer.")
+app = App(name="worker", help="Run one worker: lanes, credentials, views, audit, imports, timer.")
 
 
 @app.command
@@ -32,6 +32,15 @@ def views() -> None:
     """Fold events and outcomes into the views in PostgreSQL."""
     settings = resolve(Settings())
     from agents.project import main
+
+    main(settings)
+
+
+@app.command
+def audit() -> None:
+    """Record for ever what became of every command. One is enough; several share the partitions among them."""
+    settings = resolve(Settings())
+    from agents.recorder import main
 
     main(settings)
 

@@ -11,7 +11,8 @@ from domain import BUSINESS, REALMS
 from domain.realm import Realm
 
 #: Kinds of processes: those of `bitcorp worker`, the API, a shell in which `bitcorp` is called, and others' systems.
-LANES, VIEWS, IMPORTER, TIMER, API, SHELL = "lanes", "views", "imports", "timer", "api", "shell"
+LANES, VIEWS, IMPORTER, TIMER, RECORDER = "lanes", "views", "imports", "timer", "audit"
+API, SHELL = "api", "shell"
 UPSTREAM, ANALYTICS = "upstream", "analytics"
 
 DAY = 24 * 3600 * 1000
@@ -76,7 +77,7 @@ OUTCOMES = Topic(
     "One answer per command: accepted with positions, or rejected with a code.",
     _kept_for(30),
     writers=frozenset({LANES}),
-    readers=frozenset({API, IMPORTER, SHELL}),
+    readers=frozenset({API, IMPORTER, RECORDER, SHELL}),
 )
 DEAD_LETTERS = Topic(
     "dead-letters",
@@ -98,6 +99,19 @@ IMPORTS = Topic(
     },
     writers=frozenset({SHELL, UPSTREAM}),
     readers=frozenset({IMPORTER}),
+)
+AUDIT = Topic(
+    "audit",
+    "company_id",
+    "Who did what, when, from where and under which key, refused commands and failed sign-ins too; kept for ever.",
+    {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        "max.message.bytes": str(BATCH_LIMIT),
+    },
+    writers=frozenset({RECORDER}),
+    readers=frozenset({RECORDER}),
 )
 STATE = Topic(
     "state-changelog",
@@ -147,8 +161,8 @@ def lanes_of(realm: Realm) -> str:
 
 
 def _closed(realm: Realm, kinds: frozenset[str]) -> frozenset[str]:
-    """A realm of its own has lanes of its own, and nobody but the API has to do with it."""
-    return frozenset({lanes_of(realm) if kind == LANES else kind for kind in kinds & {LANES, API}})
+    """A realm of its own has lanes of its own, and nobody but the API and the audit has to do with it."""
+    return frozenset({lanes_of(realm) if kind == LANES else kind for kind in kinds & {LANES, API, RECORDER}})
 
 
 #: Realm name -> its topics.
@@ -158,7 +172,7 @@ TOPICS_OF: dict[str, RealmTopics] = {name: RealmTopics.of(realm) for name, realm
 JOURNALS = frozenset(topics.events.name for topics in TOPICS_OF.values())
 
 TOPICS = (
-    *(COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, IMPORTS, STATE),
+    *(COMMANDS, EVENTS, OUTCOMES, DEAD_LETTERS, IMPORTS, AUDIT, STATE),
     *(topic for topics in TOPICS_OF.values() for topic in vars(topics).values() if topic.name.count(".")),
 )
 

@@ -31,7 +31,7 @@ UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SUBJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Attributes of a command that go on into outcomes, events and logs.
 REQUIRED = ("id", "source", "type", "subject", "actor")
-OPTIONAL = ("correlationid", "causationid", "traceparent")
+OPTIONAL = ("correlationid", "causationid", "traceparent", "origin")
 COMPANY_ID: TypeAdapter[str] = TypeAdapter(CompanyId)
 #: Event classes of all realms: a wire type names its aggregate, and an aggregate is of one realm.
 EVENT_TYPES = {wire: event for realm in REALMS.values() for wire, event in realm.events.items()}
@@ -53,6 +53,7 @@ class CommandMessage(NamedTuple):
     causation_id: str | None = None
     traceparent: str | None = None
     signature: str | None = None
+    origin: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -88,6 +89,7 @@ def write_command(command: CommandMessage) -> tuple[bytes, bytes, Headers]:
             "correlationid": command.correlation_id,
             "causationid": command.causation_id,
             "traceparent": command.traceparent,
+            "origin": command.origin,
             "signature": command.signature,
         }
     )
@@ -99,7 +101,7 @@ def read_command(record: Record) -> CommandMessage:
     attributes, data = cloudevents.read(record)
     given = attributes.get
     id_, source, type_, subject, actor = [_required(name, given(name)) for name in REQUIRED]
-    correlation_id, causation_id, traceparent = [_optional(name, given(name)) for name in OPTIONAL]
+    correlation_id, causation_id, traceparent, origin = [_optional(name, given(name)) for name in OPTIONAL]
     aggregate, _, aggregate_id = subject.partition("/")
     if not SUBJECT_ID.fullmatch(aggregate_id):
         raise Malformed("ce_subject must be <aggregate>/<id>")
@@ -117,6 +119,7 @@ def read_command(record: Record) -> CommandMessage:
         causation_id=causation_id,
         traceparent=traceparent,
         signature=given("signature"),
+        origin=origin,
     )
 
 

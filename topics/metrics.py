@@ -93,6 +93,9 @@ IMPORT_RECORDS = _counter(
 )
 IMPORT_LAG = _gauge("bitcorp_import_lag", "Records of other systems not yet mapped.", "partition")
 
+AUDIT_RECORDS = _counter("bitcorp_audit_records_total", "Outcomes recorded in the audit, by realm.", "realm")
+AUDIT_LAG = _gauge("bitcorp_audit_lag", "Outcomes not yet recorded in the audit.", "realm", "partition")
+
 TIMER_DUE = _gauge("bitcorp_timer_due", "Plans of maintenance that were due at the last look and not settled yet.")
 TIMER_COMMANDS = _counter("bitcorp_timer_commands_total", "Commands that the timer has sent, by type.", "type")
 

@@ -10,6 +10,7 @@ What is signed, as ASCII lines joined by a line feed, without one at the end:
     <ce_actor>
     <ce_expectedversion, or nothing>
     <SHA-256 of the record's value, as 64 lower-case hex digits>
+    <ce_origin; without this header, no such line>
 
 The header's value is `BASE64URL(protected header) ".." BASE64URL(signature)`: a compact JWS whose payload, the
 base64url of these lines, is left out between the dots; whoever verifies it puts that in again. The protected header
@@ -25,6 +26,7 @@ Only commands in CloudEvents' binary mode can be signed: the value is hashed exa
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
@@ -42,6 +44,7 @@ from topics.settings import Settings
 CONTEXT = "bitcorp-command-v1"
 EDDSA, HS256 = "EdDSA", "HS256"
 LONGEST = 400
+KID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: `kid` of the key pair that admits processes of the platform.
 ROOT = "root"
 
@@ -67,7 +70,7 @@ def said(command: CommandMessage) -> bytes:
     digest = hashlib.sha256(command.data).hexdigest()
     subject = f"{command.aggregate}/{command.aggregate_id}"
     lines = f"{CONTEXT}\n{command.id}\n{command.type}\n{command.company_id}\n{subject}\n{command.actor}\n{version}\n"
-    return (lines + digest).encode()
+    return f"{lines}{digest}\n{command.origin}".encode() if command.origin else (lines + digest).encode()
 
 
 def signing_input(protected: str, command: CommandMessage) -> bytes:
@@ -103,6 +106,21 @@ def hmac_signer(kid: str, secret: bytes) -> Sign:
 
 def _signed(command: CommandMessage, protected: str, sign: Callable[[bytes], bytes]) -> CommandMessage:
     return command._replace(signature=f"{protected}..{base64url(sign(signing_input(protected, command)))}")
+
+
+def signer_named(signature: str) -> str | None:
+    """The key that a signature says it is of: `key:<id>` is a company's, `process:<id>` the platform's. None where it
+    cannot be read."""
+    return _signer(signature.partition("..")[0])
+
+
+@lru_cache(maxsize=1_000)
+def _signer(protected: str) -> str | None:
+    try:
+        algorithm, kid = _header(protected) if len(protected) < LONGEST else ("", "")
+    except BadSignature:
+        return None
+    return f"{'key' if algorithm == EDDSA else 'process'}:{kid}" if KID.fullmatch(kid) else None
 
 
 def parse(text: str) -> Signature:

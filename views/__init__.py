@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from views.assets import ASSETS, assets
+from views.audit import AUDIT, audit
 from views.book_entries import BOOK_ENTRIES, book_entries
 from views.books import BOOKS, SCHEDULES, books
 from views.categories import CATEGORIES, categories
@@ -57,6 +58,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
     PLANS,
     ASSETS,
     OUTCOMES,
+    AUDIT,
 )
 
 #: Group name -> views that move together, with a reader and checkpoints of their own. Within a group an event reaches
@@ -89,6 +91,7 @@ GROUPS: dict[str, Group] = {
         ),
         Group("history", "events", "Every event of every thing, and what was known and true when.", (history, past)),
         Group("credentials", "credentials.events", "What passwords and codes are compared with.", (credentials,)),
+        Group("audit", "audit", "Who did what, when, from where and under which key.", (audit,)),
         Group("outcomes", "outcomes", "The first answer to each command.", (outcomes,), keeps=timedelta(days=30)),
     )
 }

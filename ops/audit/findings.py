@@ -15,6 +15,8 @@ class Check(StrEnum):
     CHAIN = "events: each company's hash chain holds"
     OUTCOME_POSITIONS = "outcomes: positions are gap-free, repeats are equal"
     OUTCOMES = "outcomes: name their events, and repeats say so"
+    AUDIT = "audit: each partition's hash chain holds"
+    RECORDED = "audit: tells every outcome as it was"
     COMMANDS = "commands: each has exactly one first outcome"
     REROUTED = "commands: mis-keyed ones reached their own partition"
     STATE = "state: the changelog equals the fold"

@@ -8,11 +8,13 @@ from confluent_kafka import Consumer
 from domain import BUSINESS, REALMS
 from domain.realm import Realm
 from ops.audit.answers import Rerouted, audit_commands, audit_dead_letters, audit_outcomes
+from ops.audit.chains import follow_audit, follow_events
 from ops.audit.findings import Check, Findings
 from ops.audit.journal import audit_journal
+from ops.audit.recorded import audit_recorded
 from ops.audit.state import audit_state, head_of, live_records
 from ops.records import bounds, consumer, read
-from topics.catalogue import TOPICS_OF, Topic
+from topics.catalogue import AUDIT, TOPICS_OF, Topic
 from topics.cloudevents import Record
 from topics.settings import Settings
 
@@ -36,6 +38,9 @@ def audit_partition(
         findings.fault(Check.EVENT_POSITIONS, f"partition {partition} of the journal has lost its beginning")
     fold = audit_journal(source.records(topics.events), partition, partitions, findings, realm)
     answers = audit_outcomes(source.records(topics.outcomes), source.first(topics.outcomes) == 0, fold, findings)
+    audit_recorded(realm.name, source.records(AUDIT), source.records(topics.outcomes), findings)
+    if realm is BUSINESS:
+        follow_audit(source.records(AUDIT), findings)
     audit_dead_letters(source.records(topics.dead_letters), answers, findings)
     live = live_records(source.records(topics.state))
     head = head_of(partition, live)
@@ -43,6 +48,19 @@ def audit_partition(
     rerouted = audit_commands(source.records(topics.commands), partition, partitions, applied, answers, findings, realm)
     audit_state(partition, live, fold, answers, commands_topic_id, findings)
     return findings, rerouted
+
+
+def prove_chains(source: Source, partition: int) -> Findings:
+    """Follow the hash chains of this partition's topics, each up to its first break."""
+    findings = Findings()
+    for topics in TOPICS_OF.values():
+        if source.first(topics.events) > 0:
+            findings.fault(Check.EVENT_POSITIONS, f"partition {partition} of the journal has lost its beginning")
+        follow_events(source.records(topics.events), findings)
+    if source.first(AUDIT) > 0:
+        findings.fault(Check.AUDIT, f"partition {partition} of the audit has lost its beginning")
+    follow_audit(source.records(AUDIT), findings)
+    return findings
 
 
 def together(parts: Iterable[tuple[Findings, Rerouted]]) -> Findings:
@@ -72,6 +90,12 @@ class OnKafka:
         name = topic.named(self._prefix)
         kept = bounds(self._reader, name, self._partition)
         return read(self._reader, name, self._partition, kept.first, kept.end)
+
+
+def prove_on_kafka(settings: Settings, partition: int) -> Findings:
+    """The same of the chains alone."""
+    with consumer(settings) as reader:
+        return prove_chains(OnKafka(reader, settings.prefix, partition), partition)
 
 
 def audit_on_kafka(

@@ -11,7 +11,7 @@ from agents.state import Head
 from ops.audit.state import head_of, live_records
 from ops.records import bounds, consumer, last_positions, partitions, tails
 from ops.views import positions
-from topics.catalogue import TOPICS_OF, RealmTopics
+from topics.catalogue import AUDIT, TOPICS_OF, RealmTopics
 from topics.settings import Settings
 from views import GROUPS
 
@@ -32,12 +32,18 @@ def wait_until_quiet(settings: Settings, seconds: float) -> tuple[list[str], lis
                 for topics in TOPICS_OF.values()
                 for topic in (topics.events, topics.outcomes)
             }
+            ends[AUDIT.name] = _ends(reader, AUDIT.named(settings.prefix))
             lanes = [text for topics in TOPICS_OF.values() for text in _undecided(reader, settings, topics, ends)]
             folded = asyncio.run(_checkpoints(settings))
             views = list(_unfolded(folded, ends))
             if not (lanes or views) or time.monotonic() > deadline:
                 return lanes, views
             time.sleep(LOOK_SECONDS)
+
+
+def _ends(reader: Consumer, topic: str) -> dict[int, int]:
+    """Last positions where these are offsets, counted from 1."""
+    return {partition: bounds(reader, topic, partition).end for partition in partitions(reader, topic)}
 
 
 def _undecided(

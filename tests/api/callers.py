@@ -81,6 +81,7 @@ WORKERS = {
     "lanes": "agents.decide",
     "credentials": "agents.decide:credentials",
     "views": "agents.project",
+    "audit": "agents.recorder",
     "api": "api.app",
 }
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.decision import Draft, Place
+from agents.recorder import Tail
 from agents.state import Head, PartitionState, StateRecord, head_key, placed
 from ops.audit.findings import Findings
-from ops.audit.partition import audit_partition, together
+from ops.audit.partition import audit_partition, prove_chains, together
 from tests.agents.orders import MORNING, company_on, create_equipment, opening, order, rename, schedule
-from topics.catalogue import COMMANDS, STATE, Topic, partition_of
+from topics.catalogue import AUDIT, COMMANDS, OUTCOMES, STATE, Topic, partition_of
 from topics.cloudevents import Headers, Record
 from topics.messages import CommandMessage, write_command
 
@@ -29,6 +30,7 @@ class Past:
     topic_id: str = TOPIC_ID
     records: dict[tuple[str, int], list[Record]] = field(default_factory=lambda: defaultdict(list))
     lanes: dict[int, tuple[PartitionState, Head]] = field(default_factory=dict)
+    tails: dict[int, Tail] = field(default_factory=dict)
 
     def of(self, topic: Topic, partition: int = 0) -> list[Record]:
         return self.records[topic.named(self.prefix), partition]
@@ -52,7 +54,17 @@ class Past:
     def decide(self) -> "Past":
         while any(self._commit(partition) for partition in range(PARTITIONS)):
             pass
+        for partition in range(PARTITIONS):
+            self._record(partition)
         return self
+
+    def _record(self, partition: int) -> None:
+        """What the audit worker does."""
+        tail = self.tails.get(partition, Tail())
+        fresh = self.of(OUTCOMES, partition)[tail.read.get("business", 0) :]
+        self.tails[partition], records = tail.after("business", fresh, AUDIT.named(self.prefix))
+        for record in records:
+            self.append(record)
 
     def _commit(self, partition: int) -> bool:
         state, head = self.lanes.get(partition, (PartitionState(partition), Head(self.topic_id)))
@@ -88,6 +100,12 @@ class Past:
     def audit(self) -> Findings:
         parts = (InMemory(self, partition) for partition in range(PARTITIONS))
         return together(audit_partition(p, p.partition, PARTITIONS, self.topic_id) for p in parts)
+
+    def prove(self) -> Findings:
+        findings = Findings()
+        for partition in range(PARTITIONS):
+            findings.add(prove_chains(InMemory(self, partition), partition))
+        return findings
 
 
 @dataclass(frozen=True)

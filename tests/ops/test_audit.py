@@ -8,10 +8,11 @@ import pytest
 
 from agents.state import Head, StateRecord, head_key
 from ops.audit.findings import Check, Findings
+from ops.audit.journal import link
 from ops.audit.positions import Positions
 from tests.agents.orders import rename
-from tests.ops.history import ACME, Past, healthy, with_header
-from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES, STATE, Topic
+from tests.ops.history import ACME, BETA, Past, healthy, with_header
+from topics.catalogue import AUDIT, COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES, STATE, Topic
 from topics.cloudevents import Record
 
 Spoil = Callable[[list[Record]], Any]
@@ -218,3 +219,83 @@ def test_positions_need_not_start_at_one_where_the_topic_has_lost_its_beginning(
     assert [positions.take(record, position) for position in (7, 8, 8, 10)] == [True, True, False, True]
     assert findings.faults[Check.OUTCOME_POSITIONS] == 1
     assert positions.last == 10
+
+
+@pytest.mark.parametrize(
+    ("spoil", "place"),
+    [
+        pytest.param(
+            header(3, "ce_actor", "user:eve"), f"{ACME} breaks at position 0:4, erp.events offset", id="changed"
+        ),
+        pytest.param(change(3, value=b'{"name":"Forged"}'), f"{ACME} breaks at position 0:4", id="changed in its data"),
+        pytest.param(drop(3), f"{ACME} breaks at position 0:5, erp.events offset 3", id="dropped"),
+        pytest.param(swap, f"{ACME} breaks at position 0:4, erp.events offset 2", id="swapped"),
+        pytest.param(drop(0), f"{ACME} breaks at position 0:2, erp.events offset 0", id="the first dropped"),
+    ],
+)
+def test_the_first_break_of_a_companys_chain_is_named(spoil: Spoil, place: str) -> None:
+    found = healthy().spoil(EVENTS, spoil).prove()
+    assert found.faults[Check.CHAIN] == 1
+    assert found.samples[Check.CHAIN][0].startswith(place)
+
+
+def test_an_event_that_was_changed_and_chained_again_breaks_the_one_after_it() -> None:
+    past = healthy()
+    records = past.of(EVENTS)
+    forged = with_header(records[3], "ce_actor", "user:eve")
+    before = bytes.fromhex(dict(records[2].headers)["ce_chain"].decode())
+    records[3] = with_header(forged, "ce_chain", link(forged, before).hex())
+    found = past.prove()
+    assert found.samples[Check.CHAIN][0].startswith(f"{ACME} breaks at position 0:5")
+
+
+def test_whole_chains_are_followed_and_a_break_of_one_company_says_nothing_of_another() -> None:
+    past = healthy()
+    assert past.prove().clean
+    assert past.prove().examined[Check.CHAIN] == sum(len(past.of(EVENTS, partition)) for partition in (0, 1))
+    assert past.prove().examined[Check.AUDIT] == sum(len(past.of(OUTCOMES, partition)) for partition in (0, 1))
+    past.spoil(EVENTS, header(3, "ce_actor", "user:eve"), partition=1)
+    assert past.prove().faults == {Check.CHAIN: 1}
+    assert BETA in past.prove().samples[Check.CHAIN][0]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(header(3, "ce_actor", "user:eve"), id="changed in its attributes"),
+        pytest.param(change(3, value=b"{}"), id="changed in its data"),
+        pytest.param(change(3, key=b"firm-of-somebody-else"), id="under another company"),
+    ],
+)
+def test_a_record_of_the_audit_that_was_changed_is_found(spoil: Spoil) -> None:
+    found = healthy().spoil(AUDIT, spoil).prove()
+    assert found.faults == {Check.AUDIT: 1}
+    assert "erp.audit/0 offset 3" in found.samples[Check.AUDIT][0]
+
+
+@pytest.mark.parametrize("spoil", [drop(3), drop(0), swap])
+def test_a_record_that_is_missing_in_the_audit_or_out_of_its_place_is_found(spoil: Spoil) -> None:
+    past = healthy().spoil(AUDIT, spoil)
+    assert past.prove().faults[Check.AUDIT]
+    assert past.audit().faults[Check.AUDIT]
+
+
+def test_what_was_written_twice_at_once_is_void_and_no_fault() -> None:
+    past = healthy()
+    past.append(past.of(AUDIT)[-1])
+    assert past.prove().clean
+    assert past.prove().repeats == {Check.AUDIT: 1}
+
+
+def test_an_audit_whose_end_is_cut_off_is_no_more_than_late() -> None:
+    past = healthy().spoil(AUDIT, cut(5))
+    assert past.audit().clean
+    assert past.audit().examined[Check.RECORDED] < sum(len(past.of(OUTCOMES, partition)) for partition in (0, 1))
+
+
+def test_an_outcome_that_the_audit_tells_otherwise_is_found() -> None:
+    past = healthy()
+    told = past.of(OUTCOMES)[3]
+    past.spoil(OUTCOMES, change(3, value=(told.value or b"").replace(b"user:ada", b"user:eve")))
+    assert past.of(OUTCOMES)[3] != told
+    assert past.audit().faults[Check.RECORDED] == 1

@@ -30,7 +30,7 @@ from topics.settings import Settings
 pytestmark = pytest.mark.servers
 PREFIX = "site"
 PROCESSES = {
-    **{kind: ["worker", kind] for kind in ("lanes", "credentials", "views", "imports", "timer")},
+    **{kind: ["worker", kind] for kind in ("lanes", "credentials", "views", "audit", "imports", "timer")},
     "api": ["api"],
 }
 
@@ -130,6 +130,11 @@ def invited(bitcorp: Shell) -> str:
     return said.out.strip()
 
 
+def realms_audited(site: Site, headers: dict[str, str]) -> set[str]:
+    found = requests.get(f"{site.url}/audit", headers=headers, timeout=60)
+    return {row["realm"] for row in found.json()["items"]}
+
+
 def test_a_command_of_another_s_system_becomes_an_outcome_and_a_view(site: Site, bitcorp: Shell) -> None:
     """From upstream to lanes to views to the API; then back by a person who signs in, through credentials."""
     upstream = site.of("upstream")
@@ -153,6 +158,7 @@ def test_a_command_of_another_s_system_becomes_an_outcome_and_a_view(site: Site,
         f"{site.url}/categories/trucks", headers=headers | {"Consistency": made.headers["Consistency"]}, timeout=60
     )
     assert seen.json()["name"] == "Trucks"
+    until(lambda: {"business", "credentials"} == realms_audited(site, headers))
 
 
 def test_records_of_another_s_system_are_read_and_set_aside(site: Site, bitcorp: Shell) -> None:

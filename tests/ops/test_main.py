@@ -116,6 +116,7 @@ def test_describe_prints_one_part(bitcorp: Shell) -> None:
         ("worker", "views"),
         ("user", "invite", "--company", "acme", "--user", "ann"),
         ("worker", "timer"),
+        ("worker", "audit"),
         ("api",),
         ("views", "list"),
         ("tail", "events"),

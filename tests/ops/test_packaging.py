@@ -33,7 +33,18 @@ def services(compose: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_every_process_of_the_platform_is_a_service(services: dict[str, dict[str, Any]]) -> None:
-    assert set(services) == {"kafka", "postgres", "setup", "lanes", "credentials", "views", "imports", "timer", "api"}
+    assert set(services) == {
+        "kafka",
+        "postgres",
+        "setup",
+        "lanes",
+        "credentials",
+        "views",
+        "audit",
+        "imports",
+        "timer",
+        "api",
+    }
     assert services["lanes"]["deploy"]["replicas"] == 2
 
 
@@ -48,7 +59,7 @@ def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
 def test_servers_have_health_checks_and_everything_else_waits_for_them(services: dict[str, dict[str, Any]]) -> None:
     for server in ("kafka", "postgres"):
         assert services[server]["healthcheck"]["test"]
-    for name in ("setup", "lanes", "credentials", "views", "imports", "timer", "api"):
+    for name in ("setup", "lanes", "credentials", "views", "audit", "imports", "timer", "api"):
         waits = services[name]["depends_on"]
         assert {waits[server]["condition"] for server in ("kafka", "postgres")} == {"service_healthy"}
         assert name == "setup" or waits["setup"]["condition"] == "service_completed_successfully"
@@ -131,7 +142,7 @@ def test_data_lie_in_named_volumes_and_services_come_back(compose: dict[str, Any
 
 def test_every_variable_of_the_services_is_a_setting(services: dict[str, dict[str, Any]]) -> None:
     known = {f"BITCORP_{name.upper()}" for name in Settings.model_fields}
-    for name in ("setup", "lanes", "credentials", "views", "imports", "timer", "api"):
+    for name in ("setup", "lanes", "credentials", "views", "audit", "imports", "timer", "api"):
         assert set(services[name]["environment"]) <= known
 
 
@@ -139,7 +150,7 @@ def test_every_command_of_the_services_exists(services: dict[str, dict[str, Any]
     from ops.main import COMMANDS
 
     names = {name for name, *_ in COMMANDS}
-    for name in ("lanes", "credentials", "views", "imports", "timer", "api"):
+    for name in ("lanes", "credentials", "views", "audit", "imports", "timer", "api"):
         assert services[name]["command"][0] in names
 
 

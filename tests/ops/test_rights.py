@@ -48,7 +48,9 @@ def test_others_may_send_commands_and_records_or_read_events_and_nothing_else() 
 def test_only_the_api_and_their_own_workers_have_to_do_with_credentials() -> None:
     theirs = {topic.named(PREFIX) for topic in vars(CREDENTIALS).values()}
     touching = {kind for kind in KINDS for _, _, name in of(kind) if name in theirs}
-    assert touching == {"api", "credentials", "views"}
+    assert touching == {"api", "credentials", "views", "audit"}
+    audits = {(operation, name) for operation, _, name in of("audit") if name in theirs}
+    assert audits == {("read", CREDENTIALS.outcomes.named(PREFIX))}
     assert {right for right in of("views") if right[2] in theirs} == {("read", "topic", "erp.credentials.events")}
     assert {right for right in of("api") if right[2] in theirs} == {
         ("write", "topic", "erp.credentials.commands"),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import requests
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 from ops.embedded import Stack
 from ops.running import Platform
 from ops.tokens import make_token
+from tests.api.callers import until
 from tests.ops.platforms import platform_of
 from tests.ops.shell import Shell
 
@@ -56,6 +58,26 @@ def test_the_platform_s_own_processes_are_believed_until_they_are_dismissed(plat
     refused = bitcorp(*order)
     assert "rejected: unauthenticated" in refused.text
     assert bitcorp("verify").code == 0
+    assert bitcorp("verify", "--chain").code == 0
+
+
+def test_the_audit_names_the_process_that_vouched_and_tells_what_nobody_has_proved_as_such(platform: Platform) -> None:
+    token = make_token(platform.settings, "acme", "ann", None, timedelta(hours=1))
+
+    def rows() -> list[dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {token}"}
+        query = {"type": "com.bitcorp.erp.category.define-category.v1", "sort": "recorded_at"}
+        answer = requests.get(f"{platform.url}/api/v1/audit", params=query, headers=headers, timeout=60)
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["items"]
+        return found if len(found) >= 4 else []
+
+    told = until(rows, "the audit tells what was sent")
+    accepted, unsigned = ("embedded", None, "127.0.0.1"), (None, "unauthenticated", None)
+    shown = [(row["process_id"], row["code"], row["address"]) for row in told]
+    assert shown[:2] == [accepted, unsigned]
+    assert shown[-1] == ("embedded", "unauthenticated", None)
+    assert all(row["user_agent"] is None or row["user_agent"].startswith("python-requests") for row in told)
 
 
 def test_a_pair_is_printed_and_admitted(platform: Platform, bitcorp: Shell) -> None:

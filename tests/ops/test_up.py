@@ -125,7 +125,7 @@ def test_a_second_one_in_the_same_directory_is_refused(shared: Up, tmp_path: Pat
 
 def test_a_child_that_dies_is_started_again(shared: Up, bitcorp: Shell) -> None:
     children = shared.children()
-    assert set(children) == {"kafka", "postgres", "lanes-1", "credentials", "views", "imports", "timer", "api"}
+    assert set(children) == {"kafka", "postgres", "lanes-1", "credentials", "views", "audit", "imports", "timer", "api"}
     for name in ("lanes-1", "kafka"):
         os.kill(children[name], signal.SIGKILL)
         until(lambda name=name: f"{name} runs again" in shared.said)  # type: ignore[misc]

@@ -18,7 +18,7 @@ from ops.verify import audit
 from tests.agents.orders import rename
 from tests.ops.history import ACME, PARTITIONS, Past, healthy, with_header
 from tests.ops.shell import Shell
-from topics.catalogue import COMMANDS, EVENTS, OUTCOMES, STATE, TOPICS, Topic
+from topics.catalogue import AUDIT, COMMANDS, EVENTS, OUTCOMES, STATE, TOPICS, Topic
 from topics.cloudevents import Record
 from topics.provision import topic_id
 from topics.settings import Settings
@@ -196,3 +196,49 @@ def test_nothing_is_left_behind_in_the_database(settings: Settings, past: Past) 
 def assert_found(found: Findings, check: Check) -> None:
     assert found.faults[check], found.samples
     assert found.samples[check]
+
+
+def test_the_chains_alone_are_proved_also_while_commands_wait(settings: Settings, past: Past, bitcorp: Shell) -> None:
+    past.send(rename(ACME, "ex-3", "Waiting"))
+    write(settings, [past.of(COMMANDS)[-1]])
+    bitcorp.use(settings)
+    said = bitcorp("verify", "--chain")
+    assert said.code == 0, said.text
+    assert "All chains hold." in said.text
+    told = json.loads(bitcorp("verify", "--chain", "--json").out)
+    assert {row["check"] for row in told["checks"]} == {Check.EVENT_POSITIONS, Check.CHAIN, Check.AUDIT}
+    assert all(row["examined"] for row in told["checks"])
+
+
+def spoilt(records: list[Record], how: str) -> list[Record]:
+    """The records with the fourth of them changed, dropped, or in the place of the next one."""
+    fourth, fifth = records[3:5]
+    new = {"changed": [with_header(fourth, "ce_actor", "user:eve"), fifth], "dropped": [fifth]}
+    return [*records[:3], *new.get(how, [fifth, fourth]), *records[5:]]
+
+
+@pytest.mark.parametrize(
+    ("topic", "how", "told"),
+    [
+        (EVENTS, "changed", f"{ACME} breaks at position 0:4"),
+        (EVENTS, "dropped", f"{ACME} breaks at position 0:5"),
+        (EVENTS, "swapped", f"{ACME} breaks at position 0:5"),
+        (AUDIT, "changed", "offset 3"),
+        (AUDIT, "dropped", "told nowhere else"),
+        (AUDIT, "swapped", "offset 5"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else given.name,
+)
+def test_a_chain_that_was_tampered_with_is_named_with_the_place_where_it_breaks(
+    settings: Settings, bitcorp: Shell, topic: Topic, how: str, told: str
+) -> None:
+    past = healthy(settings.prefix, "the-commands-topic")
+    whole = [record for part in (EVENTS, AUDIT) for p in range(PARTITIONS) for record in past.of(part, p)]
+    where = (topic.named(settings.prefix), 0)
+    others = [record for record in whole if (record.topic, record.partition) != where]
+    write(settings, [*others, *spoilt(past.of(topic), how)])
+    bitcorp.use(settings)
+    said = bitcorp("verify", "--chain")
+    assert said.code == 1
+    assert told in said.text
+    assert "There are differences." in said.text

@@ -3,6 +3,7 @@
 import pytest
 
 from topics.catalogue import (
+    AUDIT,
     BATCH_LIMIT,
     COMMANDS,
     DAY,
@@ -39,6 +40,7 @@ def test_topics_are_named_under_their_prefix() -> None:
         "erp.outcomes",
         "erp.dead-letters",
         "erp.imports",
+        "erp.audit",
         "erp.state-changelog",
         "erp.credentials.commands",
         "erp.credentials.events",
@@ -49,7 +51,7 @@ def test_topics_are_named_under_their_prefix() -> None:
 
 
 def test_the_journal_and_what_others_wrote_are_kept_for_ever_and_the_rest_for_its_time() -> None:
-    for topic in (EVENTS, IMPORTS):
+    for topic in (EVENTS, AUDIT, IMPORTS):
         assert topic.config["retention.ms"] == topic.config["retention.bytes"] == "-1"
     assert (COMMANDS.config["retention.ms"], OUTCOMES.config["retention.ms"]) == (str(7 * DAY), str(30 * DAY))
     assert STATE.config["cleanup.policy"] == "compact"

@@ -70,6 +70,8 @@ COMMANDS = st.builds(
     correlation_id=st.none() | PLAIN,
     causation_id=st.none() | PLAIN,
     traceparent=st.none() | PLAIN,
+    signature=st.none() | PLAIN,
+    origin=st.none() | PLAIN,
 )
 RECORDS = st.builds(
     Record,

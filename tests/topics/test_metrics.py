@@ -29,7 +29,7 @@ def test_every_metric_is_measured_somewhere() -> None:
 
 
 def test_no_metric_has_a_company_or_a_user_as_label() -> None:
-    few = {"status", "reason", "partition", "group", "route", "method", "result", "type"}
+    few = {"status", "reason", "partition", "group", "realm", "route", "method", "result", "type"}
     assert {label for metric in metrics.METRICS for label in metric.labels} <= few
 
 

@@ -28,6 +28,7 @@ from topics.signing import (
     parse,
     said,
     shared_secret,
+    signer_named,
     signer_of,
 )
 
@@ -186,3 +187,23 @@ def test_a_foreign_system_signs_by_hand_as_a_process(monkeypatch: pytest.MonkeyP
     given = parse(arrived.signature or "")
     assert given.kid == "fleet"
     check_hmac(arrived, given, SECRET)
+
+
+def test_the_origin_is_one_line_more_of_what_is_signed_and_cannot_be_changed_afterwards() -> None:
+    sent = SENT._replace(origin="203.0.113.7 user:ada curl/8.5.0")
+    assert said(sent) == LINES + b"\n203.0.113.7 user:ada curl/8.5.0"
+    signed = hmac_signer("api-1", SECRET)(sent)
+    given = parse(signed.signature or "")
+    check_hmac(signed, given, SECRET)
+    for other in (None, "203.0.113.8 user:ada curl/8.5.0"):
+        with pytest.raises(BadSignature):
+            check_hmac(signed._replace(origin=other), given, SECRET)
+
+
+def test_a_signature_says_whose_it_claims_to_be() -> None:
+    key = Ed25519PrivateKey.from_private_bytes(SEED)
+    assert signer_named(ed25519_signer("plant-4", key)(SENT).signature or "") == "key:plant-4"
+    assert signer_named(hmac_signer("api-1", SECRET)(SENT).signature or "") == "process:api-1"
+    odd = base64url(b'{"alg":"EdDSA","kid":"a\\nb"}')
+    for nonsense in ("", "x", "e30..", f"{odd}..AA", "A" * 5000):
+        assert signer_named(nonsense) is None

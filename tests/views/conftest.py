@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain import CREDENTIALS
 from domain.model import Event
-from domain.record import Outcome
+from domain.record import Audited, Outcome
 from ops.embedded import Stack
 from tests.views.journal import Answers, Journal
 from views import GROUPS, VIEWS
@@ -100,6 +100,8 @@ def source_of(entry: Entry) -> str:
     """The topic, without prefix, that such an entry is read from."""
     if isinstance(entry.content, Outcome):
         return "outcomes"
+    if isinstance(entry.content, Audited):
+        return "audit"
     return "credentials.events" if entry.content.aggregate in CREDENTIALS.by_name else "events"
 
 

@@ -11,6 +11,7 @@ from domain.engine import NO_CHAIN, Fact, encode_event
 from domain.model import Event
 from domain.record import Outcome, Recorded, Status
 from tests.domain.scenario import HOMES
+from topics.audit import audited
 from topics.cloudevents import Record
 from topics.messages import CommandMessage, read_event, write_event, write_outcome
 from views.projecting import Entry
@@ -72,10 +73,23 @@ class Answers:
     partition: int = 0
     topic: str = "erp.outcomes"
     records: list[Record] = field(default_factory=list)
+    told: int = 0
+
+    def tell(self, about: UUID, company: str = "acme", **changes: Any) -> Entry:
+        """The next record of the audit: what became of such a command."""
+        self.told += 1
+        outcome = self._outcome(self.told, about, company, changes)
+        record = write_outcome(outcome, self.topic, self.told, None, None)
+        return Entry(self.told, self.told - 1, audited("business", record))
 
     def give(self, about: UUID, company: str = "acme", **changes: Any) -> Entry:
         """The next outcome: an acceptance of a command for the excavator, unless changed."""
         sequence = len(self.records) + 1
+        outcome = self._outcome(sequence, about, company, changes)
+        self.records.append(write_outcome(outcome, self.topic, sequence, None, None))
+        return Entry(sequence, sequence - 1, outcome)
+
+    def _outcome(self, sequence: int, about: UUID, company: str, changes: dict[str, Any]) -> Outcome:
         shown: dict[str, Any] = {
             "type": "com.bitcorp.erp.equipment.retire-equipment.v1",
             "aggregate": "equipment",
@@ -90,6 +104,4 @@ class Answers:
             "offset": sequence,
             "recorded_at": START + timedelta(seconds=sequence),
         }
-        outcome = Outcome(command_id=str(about), company_id=company, partition=self.partition, **shown | changes)
-        self.records.append(write_outcome(outcome, self.topic, sequence, None, None))
-        return Entry(sequence, sequence - 1, outcome)
+        return Outcome(command_id=str(about), company_id=company, partition=self.partition, **shown | changes)

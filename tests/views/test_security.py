@@ -57,6 +57,7 @@ async def settle(world: World) -> None:
         )
         await world.tell(firm, *happened, company=company)
         await world.project(GROUPS["outcomes"], [world.answers.give(uuid4(), company)])
+        await world.project(GROUPS["audit"], [world.answers.tell(uuid4(), company)])
 
 
 async def test_a_reader_sees_rows_of_the_company_named_and_of_no_other(world: World) -> None:

@@ -129,8 +129,8 @@ def test_entries_after_a_position_come_once_each_up_to_the_first_gap() -> None:
     assert str(gap) == "position 3 is missing: offset 3 holds position 4"
 
 
-def test_groups_read_topics_of_events_or_outcomes() -> None:
-    assert {group.source for group in GROUPS.values()} == {"events", "outcomes", "credentials.events"}
+def test_groups_read_topics_of_events_outcomes_or_the_audit() -> None:
+    assert {group.source for group in GROUPS.values()} == {"events", "outcomes", "credentials.events", "audit"}
     assert all(isinstance(group, Group) and group.views for group in GROUPS.values())
     assert set(HOMES) == set(EVENTS.values())
     assert any(Outcome in view.handlers for view in GROUPS["outcomes"].views)
