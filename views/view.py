@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar, get_args, get_type_hints
 from sqlalchemy import Table
 
 from domain.model import Event
-from domain.record import Outcome, Recorded
+from domain.record import Outcome, Recorded, SetAside
 
-Content = Recorded | Outcome
+Content = Recorded | Outcome | SetAside
 Handler = TypeVar("Handler", bound=Callable[..., "Change | Iterable[Change]"])
 
 

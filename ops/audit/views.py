@@ -11,11 +11,11 @@ import asyncpg
 from confluent_kafka import Consumer
 from sqlalchemy import Table
 
-from domain.record import Outcome, Recorded
 from ops.audit.findings import Check, Findings
 from ops.records import bounds, consumer, partitions, read
-from topics.catalogue import JOURNALS
+from topics.catalogue import DEAD_LETTERS, JOURNALS
 from topics.cloudevents import Malformed, Record
+from topics.dead_letters import set_aside
 from topics.messages import read_event, read_outcome
 from topics.settings import Settings
 from views import GROUPS
@@ -23,7 +23,7 @@ from views.digest import shown
 from views.projecting import runs
 from views.protection import WRITER
 from views.tables import SCHEMA
-from views.view import Group
+from views.view import Content, Group
 
 SHADOW = "erp_verify"
 TRIGGERS = """
@@ -100,7 +100,7 @@ async def _checkpoint(connection: Connection, group: Group, partition: int) -> i
     return await connection.fetchval(question, group.name, partition) or 0
 
 
-def _entries(source: str, records: Iterable[Record], findings: Findings) -> Iterator[tuple[int, Recorded | Outcome]]:
+def _entries(source: str, records: Iterable[Record], findings: Findings) -> Iterator[tuple[int, Content]]:
     """Positions with contents, each position once."""
     last = 0
     for record in records:
@@ -114,10 +114,12 @@ def _entries(source: str, records: Iterable[Record], findings: Findings) -> Iter
             last = position
 
 
-def _decoded(source: str, record: Record) -> tuple[int, Recorded | Outcome]:
+def _decoded(source: str, record: Record) -> tuple[int, Content]:
     if source in JOURNALS:
         event = read_event(record)
         return event.position, event
+    if source == DEAD_LETTERS.name:
+        return record.offset + 1, set_aside(record)
     outcome, position = read_outcome(record)
     return position, outcome
 
@@ -127,7 +129,7 @@ def _chunks(entries: Iterator[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]
         yield chunk
 
 
-async def _apply(connection: Connection, group: Group, contents: Iterable[Recorded | Outcome]) -> None:
+async def _apply(connection: Connection, group: Group, contents: Iterable[Content]) -> None:
     for statement, rows in runs(group, contents):
         await connection.executemany(statement.text(SHADOW), rows)
 

@@ -77,8 +77,11 @@ class Worker(NamedTuple):
     looked: bool = True
 
 
+UNWRITTEN = tuple(map(Slot, EMPTY))
+
+
 class World(NamedTuple):
-    log: tuple[Slot, ...] = tuple(Slot(value) for value in EMPTY)
+    log: tuple[Slot, ...] = UNWRITTEN
     read: tuple[Message, ...] = ()
     group: int = 0
     takeovers: int = 0

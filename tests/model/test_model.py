@@ -89,14 +89,14 @@ BREAKING = [
 
 @pytest.mark.parametrize(("fault", "violation"), BREAKING)
 def test_a_protocol_with_a_fault_breaks(fault: dict[str, bool], violation: str) -> None:
-    found = explored(Protocol(COMMANDS[:3], **fault))  # type: ignore[arg-type]
+    found = explored(Protocol(COMMANDS[:3], **fault))
     assert violation in found.violations, str(found)
 
 
 @pytest.mark.parametrize("fault", ["heals", "looks"])
 def test_without_compaction_s_lag_running_out_a_void_record_does_no_harm(fault: str) -> None:
     """What breaks these two is compaction, which keeps a void record instead of the valid one."""
-    found = explored(Protocol(COMMANDS[:3], **{fault: False}))  # type: ignore[arg-type]
+    found = explored(Protocol(COMMANDS[:3], **{fault: False}))
     (trace,) = found.violations.values()
     assert trace[-1].startswith("compaction drops")
 
