@@ -9,8 +9,8 @@ from uuid import UUID, uuid5
 
 from domain.decider import Actor
 from domain.record import NOBODY, SetAside
-from topics.cloudevents import Malformed, Record
-from topics.messages import CommandMessage, DeadLetter, moment_of, read_command, read_dead_letter, salvage
+from topics.cloudevents import Malformed, Record, parse_json
+from topics.messages import CommandMessage, DeadLetter, moment_of, read_command, read_dead_letter, read_key, salvage
 
 #: Attempts at one command; whoever needs more has something else to mend.
 MOST_ATTEMPTS = 10
@@ -46,7 +46,7 @@ def set_aside(record: Record) -> SetAside:
         letter = DeadLetter(record, UNREADABLE, "This is no dead letter of ours.")
     command, origin = command_in(letter), letter.origin
     return SetAside(
-        company_id=command.company_id if command else NOBODY,
+        company_id=_company_of(origin),
         aggregate_id=letter_id(origin),
         reason=letter.reason[:100],
         detail=letter.detail.replace("\x00", "\ufffd"),
@@ -63,6 +63,13 @@ def set_aside(record: Record) -> SetAside:
         header_names=tuple(name.replace("\x00", "\ufffd") for name, _ in origin.headers),
         header_values=tuple(value for _, value in origin.headers),
     )
+
+
+def _company_of(origin: Record) -> str:
+    try:
+        return read_key(origin.key)
+    except Malformed:
+        return NOBODY
 
 
 def command_in(letter: DeadLetter) -> CommandMessage | None:
@@ -90,24 +97,27 @@ def retried(
     if actor is None and (data is not None or letter.reason == UNPROVED):
         why = "has other data than its sender gave it" if data is not None else "does not prove who sent it"
         raise NotRetried(f"The command {why}: name who sends it now, as --actor.")
-    command = _well_formed(letter)
+    command = _well_formed(letter, data)
     return command._replace(
         id=attempt_id(command.id, attempt),
         actor=actor or command.actor,
-        data=command.data if data is None else data,
         correlation_id=command.correlation_id or command.id,
         causation_id=command.id,
         signature=None,
     )
 
 
-def _well_formed(letter: DeadLetter) -> CommandMessage:
+def _well_formed(letter: DeadLetter, data: bytes | None) -> CommandMessage:
+    """The letter's command with these data, or its own."""
     if not letter.origin.topic.endswith("commands"):
         raise NotRetried("This letter is no command but a record of an import: mend its mapping and import it again.")
     try:
-        return read_command(letter.origin)
+        command = read_command(letter.origin)
+        command = command if data is None else command._replace(data=data)
+        parse_json(command.data)
+        return command
     except Malformed as fault:
         raise NotRetried(
-            f"This dead letter is no command, so it cannot be retried as it is: {fault}. Its sender must send it "
-            "again, well formed."
+            f"This dead letter is no command, so it cannot be retried as it is: {fault}. Retry it with other data, or "
+            "let its sender send it again, well formed."
         ) from fault

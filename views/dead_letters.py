@@ -23,7 +23,7 @@ from domain.model import Id, Instant
 from domain.record import Recorded, SetAside, Status
 from views.outcomes import table as outcomes
 from views.reading import Reader
-from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
+from views.resource import Filter, ItemModel, LineOfText, Resource, Sort, parse_key
 from views.tables import METADATA, key, moment, revision
 from views.view import Change, View
 from views.writing import inserting, replacing
@@ -193,7 +193,10 @@ DEAD_LETTERS = Resource(
 
 async def letter_of(reader: Reader, letter_id: str) -> RowMapping | None:
     """A letter of the company as it was set aside."""
-    mine = select(table).where(table.c.company_id == reader.company_id, table.c.letter_id == letter_id)
+    conditions = parse_key(DEAD_LETTERS, {"letter_id": letter_id})
+    if conditions is None:
+        return None
+    mine = select(table).where(table.c.company_id == reader.company_id, *conditions)
     return (await reader.connection.execute(mine)).mappings().first()
 
 
@@ -209,6 +212,12 @@ async def is_attempt_for(reader: Reader, command_id: str, actor: str) -> bool:
     theirs = (table.c.company_id == reader.company_id, table.c.actor == actor)
     rows = select(table.c.letter_id).where(*theirs, table.c.retries.contains([command_id])).limit(1)
     return (await reader.connection.execute(rows)).first() is not None
+
+
+async def open_ids(connection: AsyncConnection) -> frozenset[str]:
+    """The ids of all open letters, of all companies and of none."""
+    rows = select(table.c.letter_id).select_from(LETTERS).where(state == LetterState.OPEN.value)
+    return frozenset((await connection.execute(rows)).scalars())
 
 
 async def open_letters(connection: AsyncConnection) -> dict[str, int]:

@@ -133,9 +133,17 @@ async def test_what_names_no_company_is_kept_and_shown_to_none(world: World) -> 
     assert (await world.list(DEAD_LETTERS)).items == ()
 
 
+async def test_a_letter_without_a_command_is_its_company_s_all_the_same(world: World) -> None:
+    nothing = Record("erp.commands", world.letters.partition, world.company.encode(), b"{}", offset=6)
+    await world.project(GROUP, [world.letters.add(nothing, "invalid")])
+    found = await world.see(DEAD_LETTERS, letter_id=f"commands-{world.letters.partition}-6")
+    assert found is not None
+    assert (found.type, found.command_id, found.actor, found.data) == (None, None, None, {})
+
+
 def test_a_record_that_is_no_letter_is_one_that_cannot_be_read() -> None:
     found = set_aside(Record("erp.dead-letters", 1, b"acme", b"x", (("some", b"thing"),), 3, 1000))
-    assert (found.company_id, found.reason, found.aggregate_id) == (NOBODY, UNREADABLE, "dead-letters-1-3")
+    assert (found.company_id, found.reason, found.aggregate_id) == ("acme", UNREADABLE, "dead-letters-1-3")
 
 
 async def test_letters_go_with_their_topic(world: World) -> None:
