@@ -143,7 +143,7 @@ class ImportApp(FollowingApp):
 
 
 async def _patiently(action: Callable[..., Awaitable[T]], *given: object) -> T:
-    return await patiently("imports", AWAY, action, *given)
+    return await patiently(AWAY, action, *given)
 
 
 async def _serve(settings: Settings) -> int:

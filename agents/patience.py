@@ -21,16 +21,14 @@ T = TypeVar("T")
 set_on_retry_hooks(())  # the log and the metric are our own
 
 
-async def patiently(
-    worker: str, away: tuple[type[Exception], ...], action: Callable[..., Awaitable[T]], *given: object
-) -> T:
+async def patiently(away: tuple[type[Exception], ...], action: Callable[..., Awaitable[T]], *given: object) -> T:
     """What the action gives, however long one of these faults keeps it from giving anything."""
 
     def is_away(fault: Exception) -> bool:
         if not isinstance(fault, away):
             return False
-        metrics.WORKER_RETRIES.labels(worker).inc()
-        logger.warning("waits for Kafka or PostgreSQL", worker=worker, reason=f"{type(fault).__name__}: {fault}")
+        metrics.WORKER_RETRIES.inc()
+        logger.warning("waits for Kafka or PostgreSQL", reason=f"{type(fault).__name__}: {fault}")
         return True
 
     async for attempt in stamina.retry_context(

@@ -112,7 +112,7 @@ class Timer:
 
     async def _look_again_and_again(self) -> None:
         while True:
-            if count := await patiently("timer", AWAY, self._look_now):
+            if count := await patiently(AWAY, self._look_now):
                 logger.info("ordered", commands=count)
             await asyncio.sleep(self._every)
 

@@ -93,7 +93,7 @@ DEAD_LETTERS_OPEN = _gauge(
 )
 
 WORKER_RETRIES = _counter(
-    "bitcorp_worker_retries_total", "Actions of importer and timer tried again: Kafka or PostgreSQL was away.", "worker"
+    "bitcorp_worker_retries_total", "Actions of importer and timer tried again: Kafka or PostgreSQL was away."
 )
 
 IMPORT_RECORDS = _counter(
