@@ -48,7 +48,6 @@ class SetAside(NamedTuple):
     topic: str
     partition: int
     offset: int
-    received_at: datetime
     recorded_at: datetime
     value: bytes | None
     header_names: tuple[str, ...]

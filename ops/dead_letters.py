@@ -47,9 +47,9 @@ class Choice:
     type: str | None = None
     """Only commands of this type, by wire type or by name, such as equipment.retire."""
     since: str | None = None
-    """Only those set aside at this time or later, such as 2026-11-28T06:00Z."""
+    """Only those about what came at this time or later, such as 2026-11-28T06:00Z."""
     until: str | None = None
-    """Only those set aside before this time."""
+    """Only those about what came before this time."""
     only_open: Annotated[bool, Parameter(name="--open", negative="")] = False
     """Only those neither tried again nor discarded, as the views have it."""
 

@@ -44,7 +44,6 @@ table = Table(
     Column("topic", Text, nullable=False),
     Column("partition", Integer, nullable=False),
     Column("offset", BigInteger, nullable=False),
-    moment("received_at"),
     moment("recorded_at"),
     Column("value", LargeBinary),
     Column("header_names", ARRAY(Text), nullable=False),
@@ -113,8 +112,7 @@ class LetterItem(ItemModel):
         tuple[tuple[str, str | None], ...],
         Field(description="Its headers, as text", examples=[[["ce_specversion", "1.0"]]]),
     ] = ()
-    received_at: Annotated[datetime, Field(description="When it came to its topic")]
-    recorded_at: Annotated[datetime, Field(description="When it was set aside")]
+    recorded_at: Annotated[datetime, Field(description="When it came to its topic")]
     retried_as: Annotated[UUID | None, Field(description="Id of the last attempt that has an outcome")] = None
     retry_status: Annotated[Status | None, Field(description="Outcome of that attempt")] = None
     discard_reason: Annotated[str | None, Field(description="Why it needs no attempt")] = None
@@ -183,10 +181,10 @@ DEAD_LETTERS = Resource(
         "state": Filter(state, LetterState, "Letters in this state"),
         "reason": Filter(table.c.reason, LineOfText, "Letters set aside for this reason"),
         "type": Filter(table.c.type, LineOfText, "Letters that hold this wire type of command"),
-        "since": Filter(table.c.recorded_at, Instant, "Letters set aside at this time or later", ge),
-        "until": Filter(table.c.recorded_at, Instant, "Letters set aside before this time", lt),
+        "since": Filter(table.c.recorded_at, Instant, "Letters about what came at this time or later", ge),
+        "until": Filter(table.c.recorded_at, Instant, "Letters about what came before this time", lt),
     },
-    sorts={"recorded_at": Sort(table.c.recorded_at, Instant, "by the time at which they were set aside")},
+    sorts={"recorded_at": Sort(table.c.recorded_at, Instant, "by the time at which the record came")},
     default_sort="-recorded_at",
 )
 

@@ -117,9 +117,7 @@ class Letters:
         topic = origin.topic.replace("commands", "dead-letters")
         written = write_dead_letter(DeadLetter(origin, reason, detail), topic, self.partition)
         offset, self.count = self.count, self.count + 1
-        recorded = START + timedelta(seconds=self.count)
-        record = written._replace(offset=offset, timestamp=int(recorded.timestamp() * 1000))
-        return Entry(offset + 1, offset, set_aside(record))
+        return Entry(offset + 1, offset, set_aside(written._replace(offset=offset)))
 
     def command(self, company: str, offset: int, id_: UUID, **changes: Any) -> Record:
         """A command to retire a machine, as it came at that offset."""
@@ -127,5 +125,5 @@ class Letters:
             str(id_), RETIRE, company, "equipment", "ex-7", Actor("user", "ada"), b'{"equipment_id":"ex-7"}'
         )
         key, value, headers = write_command(command._replace(**changes))
-        received = int((START - timedelta(hours=1)).timestamp() * 1000)
+        received = int((START + timedelta(seconds=offset)).timestamp() * 1000)
         return Record("erp.commands", self.partition, key, value, headers, offset, received)

@@ -40,7 +40,7 @@ async def test_a_letter_shows_its_command_where_it_came_from_and_why_it_is_there
     assert (found.data, found.actor) == ({"equipment_id": "ex-7"}, "user:ada")
     assert found.detail.endswith("ZeroDivisionError")
     assert ("ce_id", str(command)) in found.headers
-    assert found.received_at == START - timedelta(hours=1)
+    assert found.recorded_at == START + timedelta(seconds=17)
 
 
 async def test_the_same_letter_published_twice_is_one(world: World) -> None:

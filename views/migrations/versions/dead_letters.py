@@ -24,7 +24,6 @@ CREATE TABLE erp.dead_letters (
     topic text NOT NULL,
     partition integer NOT NULL,
     "offset" bigint NOT NULL,
-    received_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL,
     value bytea,
     header_names text[] NOT NULL,
