@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from agents.faust_app import EXIT_FAULT, run, say_goodbye, until_told
 from agents.following import FollowingApp
+from agents.patience import patiently
 from domain.mapping import Quarantined, understand
 from topics import metrics
 from topics.access import for_aiokafka
@@ -32,7 +33,6 @@ logger = structlog.get_logger("imports")
 
 QUARANTINED = "quarantined: "
 FAILED = "failed"
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 AWAY = (OSError, TimeoutError, KafkaError, Unavailable)
 
 T = TypeVar("T")
@@ -144,15 +144,7 @@ class ImportApp(FollowingApp):
 
 
 async def _patiently(action: Callable[..., Awaitable[T]], *given: object) -> T:
-    """Try again, ever more slowly, while Kafka is away."""
-    pause = FIRST_PAUSE
-    while True:
-        try:
-            return await action(*given)
-        except AWAY as fault:
-            logger.warning("waits for Kafka", seconds=pause, reason=f"{type(fault).__name__}: {fault}")
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+    return await patiently(AWAY, action, *given)
 
 
 async def _serve(settings: Settings) -> int:

@@ -5,7 +5,7 @@ consumer group's offset, so that a database restored from a dump simply catches 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -14,8 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from agents.faust_app import EXIT_FAULT, EXIT_MISCONFIGURED, run, say_goodbye, until_told
 from agents.following import FollowingApp
 from agents.projector import AWAY, LONGEST_PAUSE, Projector
+from topics import metrics
 from topics.settings import Settings
 from views import GROUPS, migrate
+from views.dead_letters import dead_letters, open_letters
 from views.reading import write_engine
 from views.retention import prune
 from views.view import Group
@@ -23,6 +25,7 @@ from views.view import Group
 logger = structlog.get_logger("views")
 
 PRUNE_SECONDS = 3600.0
+COUNT_SECONDS = 10.0
 
 
 def group_of(settings: Settings, view_group: str) -> str:
@@ -47,7 +50,7 @@ class ViewApp(FollowingApp):
         await self._pool.dispose()
 
     async def look_after(self) -> None:
-        await asyncio.gather(super().look_after(), self._prune_now_and_then())
+        await asyncio.gather(super().look_after(), self._prune_now_and_then(), self._count_letters_now_and_then())
 
     async def _prune_now_and_then(self) -> None:
         while True:
@@ -63,6 +66,23 @@ class ViewApp(FollowingApp):
                 await prune(connection, self.group, datetime.now(UTC) - self.group.keeps)
         except AWAY as fault:
             logger.warning("old rows stay for now", group=self.group.name, reason=str(fault))
+
+    async def _count_letters_now_and_then(self) -> None:
+        """How many dead letters wait for somebody: a count of rows, which no single event tells."""
+        while dead_letters in self.group.views:
+            try:
+                async with self._pool.connect() as connection, connection.begin():
+                    show_open(await open_letters(connection))
+            except AWAY as fault:
+                logger.warning("dead letters are not counted for now", reason=str(fault))
+            await asyncio.sleep(COUNT_SECONDS)
+
+
+def show_open(letters: Mapping[str, int]) -> None:
+    """Reasons of which none is left are not shown any more."""
+    metrics.DEAD_LETTERS_OPEN.clear()
+    for reason, count in letters.items():
+        metrics.DEAD_LETTERS_OPEN.labels(reason).set(count)
 
 
 class Worker:

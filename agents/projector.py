@@ -18,8 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from topics import metrics
 from topics.audit import read_audited
-from topics.catalogue import AUDIT, JOURNALS
+from topics.catalogue import AUDIT, DEAD_LETTERS, JOURNALS
 from topics.cloudevents import Record
+from topics.dead_letters import set_aside
 from topics.messages import read_event, read_outcome
 from views import checkpoints
 from views.checkpoints import Checkpoint, CheckpointMoved
@@ -58,12 +59,16 @@ class StandsStill(Exception):
 
 
 def entry_of(group: Group, record: Record) -> Entry:
-    """Raises ValueError or KeyError for a message that this build cannot read; an unknown event is one of them."""
+    """Raises ValueError or KeyError for a message that this build cannot read; an unknown event is one of them.
+
+    Dead letters carry no position of their own, and nothing of their topic goes but its beginning: offsets serve."""
     if group.source in JOURNALS:
         fact = read_event(record)
         return Entry(fact.position, record.offset, fact)
     if group.source == AUDIT.name:
         return Entry(record.offset + 1, record.offset, read_audited(record))
+    if group.source == DEAD_LETTERS.name:
+        return Entry(record.offset + 1, record.offset, set_aside(record))
     outcome, sequence = read_outcome(record)
     return Entry(sequence, record.offset, outcome)
 

@@ -15,8 +15,9 @@ import structlog
 from pydantic_core import to_json
 
 from agents.faust_app import EXIT_FAULT, EXIT_MISCONFIGURED, run, say_goodbye, until_told
+from agents.patience import patiently
 from agents.project import schema_is_ours
-from agents.projector import AWAY, FIRST_PAUSE, LONGEST_PAUSE
+from agents.projector import AWAY
 from domain.decider import Actor
 from domain.plan import PLANNER, RecordOccurrence, ReviewPlan, plan
 from topics import metrics
@@ -110,20 +111,13 @@ class Timer:
         return 0
 
     async def _look_again_and_again(self) -> None:
-        pause = FIRST_PAUSE
         while True:
-            try:
-                if count := await self.look(datetime.now(UTC)):
-                    logger.info("ordered", commands=count)
-            except AWAY as fault:
-                logger.warning(
-                    "waits for Kafka or PostgreSQL", seconds=pause, reason=f"{type(fault).__name__}: {fault}"
-                )
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-            else:
-                pause = FIRST_PAUSE
-                await asyncio.sleep(self._every)
+            if count := await patiently(AWAY, self._look_now):
+                logger.info("ordered", commands=count)
+            await asyncio.sleep(self._every)
+
+    async def _look_now(self) -> int:
+        return await self.look(datetime.now(UTC))
 
     async def close(self) -> None:
         """What is being sent is waited for, for some seconds."""

@@ -14,6 +14,7 @@ from api.bulk import Bulk
 from api.commands import Commands
 from api.credentials import Credentials
 from api.database import Database
+from api.dead_letters import Retries
 from api.docs import Docs
 from api.door import Door
 from api.keys import NewKeys
@@ -51,10 +52,12 @@ def make_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=[manners.around, limits.around], client_max_size=settings.body_limit)
     app.on_response_prepare.append(manners.prepare)
     commands = Commands(door, publisher, follower, queries)
+    bulk = Bulk(commands)
     for part in (
         commands,
         queries,
-        Bulk(commands),
+        bulk,
+        Retries(bulk),
         Auth(door, Credentials(publisher, decisions, database, secrets)),
         NewKeys(commands),
         Self(door, permissions),

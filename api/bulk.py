@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID, uuid5
 
 from aiohttp import web
@@ -26,6 +26,7 @@ from views.reading import Reader
 
 MOST_COMMANDS = 1000
 PERMITTED: dict[str, Rule[Any]] = {rule.permission: rule for rule in OFFERED.values()}
+Body = TypeVar("Body", bound=BaseModel)
 ORDERED: dict[type[Command], Rule[Any]] = {rule.command: rule for rule in OFFERED.values()}
 
 
@@ -67,12 +68,12 @@ class Bulk:
         door = self.commands.door
         principal = door.principal(request)
         door.accepts_json(request)
-        body = checked(await door.body(request))
+        body = checked(BulkBody, await door.body(request))
         bulk_id = chosen_id(principal, request)
         entries = [
             entry(wanted, uuid5(bulk_id, str(index)), principal, request) for index, wanted in enumerate(body.commands)
         ]
-        return await self._answer(request, principal, entries, bulk_id)
+        return await self.answer(request, principal, entries, bulk_id)
 
     async def undo(self, request: web.Request) -> web.Response:
         """Send the inverse of each event that the command led to, the last event first."""
@@ -94,10 +95,10 @@ class Bulk:
             back(inverse_of(event), uuid5(command_id, f"undo:{position}"), command_id, principal, request)
             for position, event in reversed(to_take_back(events))
         ]
-        return await self._answer(request, principal, entries, command_id)
+        return await self.answer(request, principal, entries, command_id)
 
-    async def _answer(
-        self, request: web.Request, principal: Principal, entries: Sequence[CommandMessage | Problem], key: UUID
+    async def answer(
+        self, request: web.Request, principal: Principal, entries: Sequence[CommandMessage | Problem], key: UUID | str
     ) -> web.Response:
         """Publish the commands among the entries; an answer for each entry, in its place."""
         wish = headers.preference(request.headers, self.commands.door.settings.wait_limit)
@@ -112,9 +113,10 @@ class Bulk:
         return answered(HTTPStatus.ACCEPTED if waits else HTTPStatus.OK, {"outcomes": shown}, hints)
 
 
-def checked(body: dict[str, Any]) -> BulkBody:
+def checked(kind: type[Body], body: dict[str, Any]) -> Body:
+    """The body as it must be. Raises the problem that names every wrong field."""
     try:
-        return BulkBody.model_validate(body)
+        return kind.model_validate(body)
     except ValidationError as fault:
         errors = field_errors(fault)
         raise fields_wrong(f"{len(errors)} of the fields are wrong.", errors=errors) from fault

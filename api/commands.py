@@ -219,10 +219,10 @@ def replayed(outcome: Outcome) -> dict[str, str]:
     return {"Idempotent-Replayed": "true"} if outcome.repeat else {}
 
 
-def decided(rule: Rule[Any], outcome: OutcomeItem, location: str, extra: Mapping[str, str]) -> web.Response:
-    """The answer that the outcome stands for. Raises the problem that a refusal is."""
+def decided(rule: Rule[Any] | None, outcome: OutcomeItem, location: str, extra: Mapping[str, str]) -> web.Response:
+    """The answer that the outcome stands for. Raises the problem that a refusal is, also where no rule was found."""
     notes = {"Consistency": f"{outcome.partition}:{outcome.position}", "Cache-Control": "no-store", **extra}
-    if outcome.status is not Status.ACCEPTED:
+    if outcome.status is not Status.ACCEPTED or rule is None:
         members = {"command_id": str(outcome.command_id), "command": location}
         raise of_outcome(outcome)(outcome.detail or "", errors=outcome.errors, headers=notes, members=members)
     resource = resource_path(rule, outcome.aggregate_id)

@@ -7,6 +7,7 @@ from typing import Any
 
 from api.bulk import MOST_COMMANDS, BulkBody
 from api.commands import path_of
+from api.dead_letters import BulkRetryBody, RetryBody
 from api.door import JSON, ROOT
 from api.forms import ROUTES, Route
 from api.me import PATH as ME
@@ -19,6 +20,7 @@ from domain import OFFERED
 from domain.decider import Rule
 from domain.key import CreateKey, key
 from views import RESOURCES
+from views.dead_letters import DEAD_LETTERS
 from views.outcomes import OUTCOMES, OutcomeItem
 from views.resource import Parameter, Resource, item_parameters, parameters
 
@@ -65,6 +67,8 @@ def document() -> dict[str, Any]:
         [
             *((rule.command, "validation") for rule in OFFERED.values()),
             (BulkBody, "validation"),
+            (RetryBody, "validation"),
+            (BulkRetryBody, "validation"),
             *((route.body, "validation") for route in ROUTES),
             *((route.answer, "serialization") for route in ROUTES if route.answer),
             (Me, "serialization"),
@@ -83,6 +87,8 @@ def document() -> dict[str, Any]:
     paths[ME] = {"get": me_operation(schemas)}
     paths[f"{ROOT}/bulk"] = {"post": bulk_operation(schemas)}
     paths[f"{ROOT}/auth/keys"] = {"post": new_key_operation(schemas)}
+    paths[f"{ROOT}/dead-letters/retry"] = {"post": bulk_retry_operation(schemas)}
+    paths[f"{ROOT}/dead-letters/{{letter_id}}/retry"] = {"post": retry_operation(schemas)}
     paths[f"{ROOT}/commands/{{command_id}}/undo"] = {"post": undo_operation()}
     for route in ROUTES:
         paths[f"{ROOT}/auth/{route.path}"] = {"post": auth_operation(route, schemas)}
@@ -132,7 +138,7 @@ def command_operation(rule: Rule[Any], schemas: Schemas) -> dict[str, Any]:
         "parameters": [*path, *map(parameter_ref, ("IdempotencyKey", "Prefer", "IfMatch", *CARRIED))],
         "requestBody": {"required": True, "content": {JSON: body_of(rule, schemas)}},
         "responses": {
-            done: command_response(rule),
+            done: command_response(rule.creates),
             "202": pending_response(),
             **problems(WRITING),
         },
@@ -179,6 +185,7 @@ def list_operation(resource: Resource[Any], schemas: Schemas) -> dict[str, Any]:
 def item_operation(resource: Resource[Any], schemas: Schemas) -> dict[str, Any]:
     waits = ("Consistency", "Prefer") if resource is not OUTCOMES else ("OperatorsCompany",)
     item = schemas.refs[resource.item]
+    links = () if resource is not OUTCOMES else ("Link",)
     schema = item if resource is not OUTCOMES else {"anyOf": [item, {"$ref": "#/components/schemas/Pending"}]}
     return {
         "operationId": f"get{resource.item.__name__.removesuffix('Item')}",
@@ -191,7 +198,7 @@ def item_operation(resource: Resource[Any], schemas: Schemas) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "It is there.",
-                "headers": header_refs("ETag", *ALWAYS),
+                "headers": header_refs("ETag", *links, *ALWAYS),
                 "content": {JSON: {"schema": schema}},
             },
             "304": {"description": "It is as the caller has it.", "headers": header_refs("ETag", *ALWAYS)},
@@ -238,6 +245,37 @@ def new_key_operation(schemas: Schemas) -> dict[str, Any]:
             },
             **problems(WRITING),
         },
+    }
+
+
+def retry_operation(schemas: Schemas) -> dict[str, Any]:
+    return {
+        "operationId": "retryLetter",
+        "summary": "Send the command of a dead letter again, as a new command of the caller's.",
+        "tags": ["dead-letters"],
+        "parameters": [
+            *map(parameter, item_parameters(DEAD_LETTERS)),
+            *map(parameter_ref, ("Prefer", *CARRIED)),
+        ],
+        "requestBody": {"required": True, "content": {JSON: {"schema": schemas.refs[RetryBody], "example": {}}}},
+        "responses": {
+            "200": command_response(creates=False),
+            "201": command_response(creates=True),
+            "202": pending_response(),
+            **problems(WRITING),
+        },
+    }
+
+
+def bulk_retry_operation(schemas: Schemas) -> dict[str, Any]:
+    body = {"schema": schemas.refs[BulkRetryBody], "example": {"letter_ids": ["commands-3-17"]}}
+    return {
+        "operationId": "retryLetters",
+        "summary": f"Send the commands of up to {MOST_COMMANDS:,} dead letters again; each has an outcome of its own.",
+        "tags": ["dead-letters"],
+        "parameters": [*map(parameter_ref, ("Prefer", *CARRIED))],
+        "requestBody": {"required": True, "content": {JSON: body}},
+        "responses": bulk_responses(),
     }
 
 
@@ -340,8 +378,8 @@ def open_operation(path: str, name: str, summary: str, media: str) -> dict[str, 
 # Parts
 
 
-def command_response(rule: Rule[Any]) -> dict[str, Any]:
-    place = ("Location",) if rule.creates else ()
+def command_response(creates: bool) -> dict[str, Any]:
+    place = ("Location",) if creates else ()
     return {
         "description": "Accepted: the outcome came within the time that `Prefer: wait` names.",
         "headers": header_refs(*place, "ETag", "Consistency", "IdempotentReplayed", "PreferenceApplied", *ALWAYS),
@@ -470,7 +508,10 @@ HEADERS = {
     "RequestId": _header(description="Id of the request: the caller's, or a new one. Logs and messages carry it."),
     "Traceparent": _header(description="W3C trace context: the caller's, or a new one."),
     "Location": _header(description="Address of the new resource, or of the command's outcome.", example="/api/v1/x"),
-    "Link": _header(description='The next page as `<...>; rel="next"`; absent on the last.'),
+    "Link": _header(
+        description='The next page as `<...>; rel="next"`, absent on the last; of a command that was not accepted, '
+        'the last other attempt at it as `<...>; rel="successor-version"`.'
+    ),
     "ETag": _header(description='`"<version>-<digest>"` of the representation, `"<version>"` after a command.'),
     "Consistency": _header(description="`<partition>:<position>`: send it with a GET to read your write."),
     "IdempotentReplayed": _header(description="`true` where the command had been decided before."),

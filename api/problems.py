@@ -112,6 +112,12 @@ not_permitted = ProblemType(
 not_found = ProblemType(
     "not-found", 404, "There is nothing at this address.", "Check the address; what another company owns is not shown."
 )
+not_retryable = ProblemType(
+    "not-retryable",
+    409,
+    "The dead letter cannot be tried again.",
+    "`detail` says why; send a new command instead, or discard the letter.",
+)
 not_undoable = ProblemType(
     "not-undoable",
     409,

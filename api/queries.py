@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -19,9 +19,12 @@ from api.permissions import Permissions
 from api.problems import Problem, bad_parameters, command_unknown, not_found
 from api.spreadsheet import CSV, table
 from api.tokens import Principal
+from domain.record import Status
 from topics.catalogue import EVENTS
+from topics.dead_letters import attempts
 from topics.metrics import API_WAITERS
 from views import GROUPS, RESOURCES
+from views.dead_letters import is_attempt_for, last_of
 from views.outcomes import OUTCOMES, OutcomeItem
 from views.reading import Reader
 from views.resource import BadQuery, Fault, ItemModel, Page, Query, Resource, in_time, moment_of, one, page, parse
@@ -34,6 +37,8 @@ MOST_SEEN = 10_000
 OWNER = "actor"
 #: Where an operator, who has no company, says whose command he asks for.
 COMPANY = "company_id"
+#: How a command that was not accepted names the last other attempt at it.
+LATER = "successor-version"
 REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 
@@ -127,9 +132,9 @@ class Queries:
         await self.permissions.check(principal)
         headers.is_known(request.headers, "")  # a broken header is refused, also where there is no version yet
         found = await self.outcome(company_id, request.match_info["command_id"])
-        if found is not None and found.actor == str(principal.actor):
+        if found is not None and await self._may_see(found, company_id, principal):
             self.permissions.changed(company_id, found.aggregate, found.last)
-            return item_answer(request, found)
+            return item_answer(request, found, await self._later_attempt(found, company_id, request))
         if not self._may_be_under_way(company_id, request.match_info["command_id"]):
             raise command_unknown()
         plain = {"command_id": request.match_info["command_id"], "status": "pending"}
@@ -138,6 +143,21 @@ class Queries:
     async def outcome(self, company_id: str, command_id: str) -> OutcomeItem | None:
         """The first outcome of a command, as its view has it."""
         return await self.database.read(company_id, lambda reader: one(reader, OUTCOMES, {"command_id": command_id}))
+
+    async def _may_see(self, found: OutcomeItem, company_id: str, principal: Principal) -> bool:
+        """Whether the caller sent the command, or the one that it is another attempt at."""
+        actor, command_id = str(principal.actor), str(found.command_id)
+        if found.actor == actor:
+            return True
+        return await self.database.read(company_id, lambda reader: is_attempt_for(reader, command_id, actor))
+
+    async def _later_attempt(self, found: OutcomeItem, company_id: str, request: web.Request) -> dict[str, str]:
+        """A link to the last of the other attempts at a command that was not accepted."""
+        if found.status is Status.ACCEPTED:
+            return {}
+        later = attempts(str(found.command_id))
+        last = await self.database.read(company_id, lambda reader: last_of(reader, later))
+        return {"Link": f'<{request.rel_url.with_name(str(last))}>; rel="{LATER}"'} if last else {}
 
     def _command_company(self, principal: Principal, request: web.Request) -> str:
         if principal.company_id is not None:
@@ -252,11 +272,11 @@ def parameters_problem(faults: Iterable[Fault]) -> Problem:
     return bad_parameters(f"Wrong: {', '.join(error['parameter'] for error in errors)}.", errors=errors)
 
 
-def item_answer(request: web.Request, item: ItemModel) -> web.Response:
+def item_answer(request: web.Request, item: ItemModel, links: Mapping[str, str] | None = None) -> web.Response:
     """The item with its strong ETag `"<version>-<digest>"`, or 304 where the caller has just this."""
     body = item.model_dump_json().encode()
     etag = f"{getattr(item, 'version', None) or 0}-{hashlib.sha256(body).hexdigest()[:16]}"
-    hints = REVALIDATE | {"ETag": f'"{etag}"'}
+    hints = REVALIDATE | {"ETag": f'"{etag}"'} | dict(links or {})
     if headers.is_known(request.headers, etag):
         return web.Response(status=304, headers=hints)
     return web.Response(body=body, content_type=JSON, headers=hints)

@@ -6,6 +6,7 @@ from domain.company import company
 from domain.credential import credential
 from domain.equipment import equipment
 from domain.key import key
+from domain.letter import letter
 from domain.part import part
 from domain.plan import plan
 from domain.platform import platform
@@ -18,7 +19,7 @@ AUDIT_READ = "audit.read"
 
 BUSINESS = Realm(
     "business",
-    (company, user, role, key, category, equipment, part, plan, asset, platform),
+    (company, user, role, key, category, equipment, part, plan, asset, letter, platform),
     kept=(staff, counted_numbers),
     reads=frozenset({AUDIT_READ}),
 )

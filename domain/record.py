@@ -30,6 +30,35 @@ class Recorded(NamedTuple):
     chain: str
 
 
+class SetAside(NamedTuple):
+    """A dead letter: what is known of the record that could not be processed, where it came from, and why it is here.
+
+    `company_id` is NOBODY where the record names none. `retries` are the ids that attempts to send its command again
+    have, in their order, and there are none where it holds no command.
+    """
+
+    company_id: str
+    aggregate_id: str
+    reason: str
+    detail: str
+    type: str | None
+    command_id: str | None
+    actor: str | None
+    retries: tuple[str, ...]
+    topic: str
+    partition: int
+    offset: int
+    recorded_at: datetime
+    value: bytes | None
+    header_names: tuple[str, ...]
+    header_values: tuple[bytes | None, ...]
+    aggregate: str = "letter"
+
+
+#: Stands for the company of a record that names none; no company can have this id.
+NOBODY = "-"
+
+
 class Status(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"

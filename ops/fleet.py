@@ -142,4 +142,5 @@ def rows(sent: Iterable[Sent]) -> dict[str, int]:
         "maintenance_jobs": happened["maintenance-scheduled"] + recorded,
         "history": happened.total(),
         "outcomes": len(answers_by_key(sent)),
+        "dead_letters": sum(command.dead_letter for command in sent),
     }

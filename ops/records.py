@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from ops.errors import Fault
 from topics import cloudevents
 from topics.access import FORBIDDEN_CODES, QUIET, Refusals, check, for_librdkafka
+from topics.catalogue import DEAD_LETTERS
 from topics.cloudevents import UNREADABLE, Headers, Record
 from topics.settings import Settings
 
@@ -111,8 +112,15 @@ def tails(reader: Consumer, topic: str, count: int = 1) -> dict[int, list[Record
 
 
 def last_positions(reader: Consumer, topic: str) -> dict[int, int]:
-    """The last position of each partition that has one, in a topic of events or outcomes."""
-    return {p: int(cloudevents.read(found[-1]).attributes["sequence"]) for p, found in tails(reader, topic).items()}
+    """The last position of each partition that has one, in a topic of events, outcomes or dead letters."""
+    return {p: _position(found[-1]) for p, found in tails(reader, topic).items()}
+
+
+def _position(record: Record) -> int:
+    """Dead letters are counted by their offsets."""
+    if record.topic.endswith(DEAD_LETTERS.name):
+        return record.offset + 1
+    return int(cloudevents.read(record).attributes["sequence"])
 
 
 def read_all(settings: Settings, topic: str) -> Iterator[Record]:

@@ -14,6 +14,7 @@ from ops.render import event_json, event_line, letter_line, outcome_line, unread
 from ops.stack import resolve
 from topics.catalogue import DEAD_LETTERS, EVENTS, OUTCOMES, Topic
 from topics.cloudevents import Record
+from topics.dead_letters import letter_id
 from topics.messages import read_dead_letter, read_outcome
 from topics.settings import Settings
 
@@ -60,6 +61,7 @@ def letter_json(record: Record) -> dict[str, Any]:
     return {
         "partition": record.partition,
         "offset": record.offset,
+        "letter_id": letter_id(letter.origin),
         "reason": letter.reason,
         "detail": letter.detail,
         "origin": {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset},

@@ -88,6 +88,14 @@ VIEW_PAUSED = _gauge(
 )
 VIEW_RETRIES = _counter("bitcorp_view_retries_total", "Transactions tried again, by view group.", "group")
 
+DEAD_LETTERS_OPEN = _gauge(
+    "bitcorp_dead_letters_open", "Dead letters neither tried again nor discarded, by reason; all companies.", "reason"
+)
+
+WORKER_RETRIES = _counter(
+    "bitcorp_worker_retries_total", "Actions of importer and timer tried again: Kafka or PostgreSQL was away."
+)
+
 IMPORT_RECORDS = _counter(
     "bitcorp_import_records_total", "Records of other systems: sent as commands, or quarantined.", "result"
 )

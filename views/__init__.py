@@ -12,6 +12,7 @@ from views.companies import COMPANIES, companies
 from views.compliance import CATEGORY_COMPLIANCE, COMPLIANCE
 from views.credentials import credentials
 from views.dashboard import CATEGORY_COUNTS, DASHBOARD, PLACE_COUNTS
+from views.dead_letters import DEAD_LETTERS, dead_letters, discarded_letters
 from views.downtime import DOWNTIME, downtime
 from views.equipment import EQUIPMENT, equipment
 from views.history import EQUIPMENT_HISTORY, history
@@ -59,6 +60,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
     ASSETS,
     OUTCOMES,
     AUDIT,
+    DEAD_LETTERS,
 )
 
 #: Group name -> views that move together, with a reader and checkpoints of their own. Within a group an event reaches
@@ -69,7 +71,7 @@ GROUPS: dict[str, Group] = {
         Group(
             "fleet",
             "events",
-            "Companies, users, roles, keys, categories, machines with all of theirs, parts, plans, imported assets.",
+            "Companies, users, roles, keys, categories, machines with all of theirs, parts, plans, assets, discards.",
             (
                 companies,
                 users,
@@ -87,12 +89,16 @@ GROUPS: dict[str, Group] = {
                 stock_movements,
                 plans,
                 assets,
+                discarded_letters,
             ),
         ),
         Group("history", "events", "Every event of every thing, and what was known and true when.", (history, past)),
         Group("credentials", "credentials.events", "What passwords and codes are compared with.", (credentials,)),
         Group("audit", "audit", "Who did what, when, from where and under which key.", (audit,)),
         Group("outcomes", "outcomes", "The first answer to each command.", (outcomes,), keeps=timedelta(days=30)),
+        Group(
+            "dead-letters", "dead-letters", "What could not be processed.", (dead_letters,), keeps=timedelta(days=30)
+        ),
     )
 }
 

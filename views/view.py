@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar, get_args, get_type_hints
 from sqlalchemy import Table
 
 from domain.model import Event
-from domain.record import Audited, Outcome, Recorded, Void
+from domain.record import Audited, Outcome, Recorded, SetAside, Void
 
-Content = Recorded | Outcome | Audited | Void
+Content = Recorded | Outcome | Audited | SetAside | Void
 Handler = TypeVar("Handler", bound=Callable[..., "Change | Iterable[Change]"])
 
 

@@ -30,7 +30,7 @@ def wait_until_quiet(settings: Settings, seconds: float) -> tuple[list[str], lis
             ends = {
                 topic.name: last_positions(reader, topic.named(settings.prefix))
                 for topics in TOPICS_OF.values()
-                for topic in (topics.events, topics.outcomes)
+                for topic in (topics.events, topics.outcomes, topics.dead_letters)
             }
             ends[AUDIT.name] = _ends(reader, AUDIT.named(settings.prefix))
             lanes = [text for topics in TOPICS_OF.values() for text in _undecided(reader, settings, topics, ends)]

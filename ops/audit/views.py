@@ -14,8 +14,9 @@ from sqlalchemy import Table
 from ops.audit.findings import Check, Findings
 from ops.records import bounds, consumer, partitions, read
 from topics.audit import read_audited
-from topics.catalogue import AUDIT, JOURNALS
+from topics.catalogue import AUDIT, DEAD_LETTERS, JOURNALS
 from topics.cloudevents import Malformed, Record
+from topics.dead_letters import set_aside
 from topics.messages import read_event, read_outcome
 from topics.settings import Settings
 from views import GROUPS
@@ -120,6 +121,8 @@ def _decoded(source: str, record: Record) -> tuple[int, Content]:
         return event.position, event
     if source == AUDIT.name:
         return record.offset + 1, read_audited(record)
+    if source == DEAD_LETTERS.name:
+        return record.offset + 1, set_aside(record)
     outcome, position = read_outcome(record)
     return position, outcome
 

@@ -5,15 +5,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import requests
+from confluent_kafka import Producer
 
 from api.tokens import mint
 from domain.decider import Actor
+from topics.catalogue import COMMANDS
 from topics.settings import Settings
 
 ROOT = "/api/v1"
@@ -114,6 +116,22 @@ def address_of(log: Path, process: subprocess.Popen[bytes]) -> str:
         return next((line["url"] for line in logged(log, "api-listens")), None)
 
     return str(until(listening, "the API listens"))
+
+
+def publish(settings: Settings, company_id: str, value: bytes, headers: Iterable[tuple[str, bytes | None]]) -> str:
+    """A command as an upstream system writes it to Kafka; gives the id that a dead letter about it has."""
+    places: list[tuple[int | None, int | None]] = []
+    producer = Producer({"bootstrap.servers": settings.kafka, "partitioner": "murmur2_random"})
+    topic = COMMANDS.named(settings.prefix)
+    producer.produce(
+        topic,
+        value,
+        company_id.encode(),
+        headers=list(headers),
+        on_delivery=lambda _, told: places.append((told.partition(), told.offset())),
+    )
+    assert producer.flush(20) == 0
+    return "commands-{}-{}".format(*places[0])
 
 
 def open_company(api: Api, company_id: str, admin: str) -> None:

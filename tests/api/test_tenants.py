@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from api import openapi
 from api.app import make_app
-from tests.api.callers import Api, Caller, open_company, until
+from tests.api.callers import Api, Caller, open_company, publish, until
 from topics.catalogue import partition_of
 from topics.settings import Settings
 
@@ -83,6 +83,8 @@ def theirs(world: Api) -> Theirs:
     ]
     command = answers["equipment"].json()["command_id"]
     until(lambda: ada.get(f"commands/{command}").json()["status"] == "accepted", "the outcome is in its view")
+    letter = publish(world.settings, company, word.encode(), [("ce_specversion", b"1.0")])
+    until(lambda: ada.get(f"dead-letters/{letter}").ok, "the dead letter is in its view")
     names = (
         "asset_id",
         "plan_id",
@@ -96,6 +98,7 @@ def theirs(world: Api) -> Theirs:
         "key_id",
     )
     ids = dict.fromkeys(names, key) | {"job_id": job, "command_id": command, "company_id": company, "book": "FINANCIAL"}
+    ids["letter_id"] = letter
     return Theirs(company, ada, word, ids, answers["equipment"])
 
 

@@ -10,6 +10,7 @@ from domain.charges import Method
 from domain.company import CompanySuspended
 from domain.decider import Rule
 from domain.equipment import EquipmentMoved
+from domain.letter import LetterDiscarded
 from domain.model import Event
 from domain.plan import NextOccurrencePlanned, PlanPaused, RecordOccurrence
 from domain.platform import ProcessAdmitted
@@ -278,6 +279,8 @@ FULL: dict[str, dict[str, Any]] = {
         },
     },
     "asset.undo-asset-import": {"asset_id": "legacy.4710", "import_id": "winter", "reason": "wrong file"},
+    "letter.discard": {"letter_id": "commands-3-17", "reason": "its sender has sent it anew"},
+    "letter.reopen": {"letter_id": "commands-3-17"},
     **SECRETS,
 }
 
@@ -289,6 +292,8 @@ LOADER = AssetImported(
     serial_number="EQ-2019-EX-004710",
     record=AssetRecord(name="Loader", category_id="excavators", acquired_on=date(2019, 5, 1), state=AssetState.ACTIVE),
 )
+
+DISCARDED = LetterDiscarded(letter_id="commands-3-17", reason="its sender has sent it anew")
 
 STORY = given(ACME, EXCAVATOR, policy(intervals=every(90)), scheduled(), FILTER, received(), PLANNED)
 EMPTY = given()
@@ -325,6 +330,7 @@ STORIES = {
     "part.return-stock": STORY.and_then([taken("2")]),
     "part.release-stock": STORY.and_then([reserved("2")]),
     "asset.undo-asset-import": given(ACME, LOADER),
+    "letter.reopen": given(ACME, DISCARDED),
     "credential.issue-one-time-token": EMPTY,
     "credential.set-password": given(INVITED),
     "credential.change-password": SIGNED_IN,

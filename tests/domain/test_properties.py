@@ -26,6 +26,7 @@ from domain.depreciation import Account, BookName, BookPolicy
 from domain.engine import Book, Request, Versioned, decide, decode_aggregate, encode_aggregate
 from domain.equipment import Assignee, Breakdown, Equipment, Job, MeterReading, equipment
 from domain.key import Key, key
+from domain.letter import Letter
 from domain.maintenance import MaintenanceType, Meter
 from domain.masks import DEFAULT_MASK
 from domain.model import Command, Day, Email, Id, Instant, Money, Name, Role, State, TaxId
@@ -172,6 +173,7 @@ states: dict[str, st.SearchStrategy[State]] = {
         revoked=st.booleans(),
         used_at=st.none() | moments,
     ),
+    "letter": st.builds(Letter, discarded=st.booleans()),
     "platform": st.builds(Process, public_key=text, vouches=st.lists(text, max_size=4).map(tuple)),
     "plan": st.builds(
         Plan,

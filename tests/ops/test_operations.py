@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -108,10 +109,7 @@ def test_a_dead_letter_is_listed_shown_and_refused_for_a_retry(platform: Platfor
 def test_a_dead_letter_that_holds_a_command_is_tried_again_under_an_id_that_follows_from_its_own(
     platform: Platform, shell: Shell, company: str
 ) -> None:
-    from tests.agents.orders import ADA, order
-
-    key, value, headers = write_command(order(company, "equipment.fly", "ex-1", {}, actor=ADA))
-    publish(platform.settings, key, value, list(headers))
+    publish(platform.settings, *unknown(company, "ex-1"))
     number = dead_letter_of(shell, company)
     said = shell("dead-letters", "retry", number)
     assert said.code == 1
@@ -279,3 +277,114 @@ def eventually(shell: Shell, company: str, figures: dict[str, int] | None) -> No
             return
         assert time.monotonic() < deadline, said.text
         time.sleep(0.1)
+
+
+def test_dead_letters_are_found_by_reason_type_time_and_whether_they_are_open(
+    platform: Platform, shell: Shell, company: str
+) -> None:
+    publish(platform.settings, company.encode(), b"not json", [("ce_specversion", b"1.0")])
+    publish(platform.settings, *unknown(company, "ex-1"))
+    deadline = time.monotonic() + 60
+    while len(letters(shell, company, "--open")) < 2:
+        assert time.monotonic() < deadline
+    type_ = "com.bitcorp.erp.equipment.fly.v1"
+    for words, count in (
+        ((), 2),
+        (("--reason", "invalid"), 2),
+        (("--reason", "failed"), 0),
+        (("--type", type_), 1),
+        (("--type", "equipment.retire"), 0),
+        (("--since", "2020-01-01T00:00Z"), 2),
+        (("--until", "2020-01-01T00:00Z"), 0),
+    ):
+        assert len(letters(shell, company, *words)) == count, words
+    assert "--since soon is no time" in shell("dead-letters", "list", "--since", "soon").text
+    assert "leave --open out" in shell("dead-letters", "list", "--realm", "credentials", "--open").text
+
+
+def test_many_dead_letters_are_tried_again_at_once_after_a_look_at_how_many_they_are(
+    platform: Platform, shell: Shell, company: str
+) -> None:
+    for number in range(3):
+        publish(platform.settings, *unknown(company, f"ex-{number}"))
+    publish(platform.settings, company.encode(), b"not json", [("ce_specversion", b"1.0")])
+    deadline = time.monotonic() + 60
+    while len(before := letters(shell, company, "--open")) < 4:
+        assert time.monotonic() < deadline
+    chosen = ("--company", company, "--reason", "invalid", "--actor", "user:ann")
+    looked = shell("dead-letters", "retry-all", *chosen)
+    assert looked.code == 0
+    assert f"fly {company} 3" in looked.text
+    assert "1 cannot be tried again" in looked.text
+    assert "Nothing was sent" in looked.text
+    assert len(letters(shell, company, "--open")) == 4
+    sent = shell("dead-letters", "retry-all", *chosen, "--yes")
+    assert (sent.code, "3 rejected" in sent.text) == (1, True), sent.text
+    first = {letter["letter_id"] for letter in before}
+    while len(first & {letter["letter_id"] for letter in letters(shell, company, "--open")}) > 1:
+        assert time.monotonic() < deadline  # each attempt has left a letter of its own
+    none = shell("dead-letters", "retry-all", "--company", "nobody", "--yes")
+    assert (none.code, "There is nothing to be sent again" in none.text) == (0, True)
+
+
+def test_a_dead_letter_is_mended_and_tried_again_by_whoever_mends_it(
+    platform: Platform, shell: Shell, company: str
+) -> None:
+    broken_category(platform.settings, company, "cranes")
+    number = dead_letter_of(shell, company)
+    data = ("--data", '{"category_id": "cranes", "name": "Cranes"}')
+    said = shell("dead-letters", "retry", number, *data)
+    assert said.code == 1
+    assert "has other data than its sender gave it: name who sends it now, as --actor" in said.text
+    assert "is not JSON" in shell("dead-letters", "retry", number, "--data", "{").text
+    assert "must be a JSON object" in shell("dead-letters", "retry", number, "--data", "7").text
+    assert "is nobody" in shell("dead-letters", "retry", number, "--actor", "ann").text
+    assert "from 1 to 10" in shell("dead-letters", "retry", number, "--attempt", "11").text
+    said = shell("dead-letters", "retry", number, *data, "--actor", "user:ann")
+    assert said.code == 0, said.text
+    assert "accepted define-category category/cranes" in said.text
+
+
+def test_a_dead_letter_is_discarded_with_a_reason(platform: Platform, shell: Shell, company: str) -> None:
+    publish(platform.settings, company.encode(), b"not json", [("ce_specversion", b"1.0")])
+    number = dead_letter_of(shell, company)
+    said = shell("dead-letters", "discard", number, "--reason", "a typing error", "--actor", "user:ann")
+    assert said.code == 0, said.text
+    deadline = time.monotonic() + 60
+    while letters(shell, company, "--open"):
+        assert time.monotonic() < deadline
+    assert len(letters(shell, company)) == 1
+    refused = shell("dead-letters", "discard", number, "--reason", "again", "--actor", "user:bob")
+    assert "rejected: actor-unknown" in refused.text
+
+
+def test_a_letter_of_no_company_is_nobody_s_to_discard(platform: Platform, shell: Shell) -> None:
+    publish(platform.settings, b"NO COMPANY", b"{}", [("ce_specversion", b"1.0")])
+    deadline = time.monotonic() + 60
+    while not (found := [letter for letter in letters(shell) if letter["key"] == "NO COMPANY"]):
+        assert time.monotonic() < deadline
+    number = f"{found[0]['partition']}:{found[0]['offset']}"
+    said = shell("dead-letters", "discard", number, "--reason", "junk", "--actor", "user:ann")
+    assert said.code == 1
+    assert "names no company" in said.text
+
+
+def letters(shell: Shell, company: str | None = None, *words: str) -> list[dict[str, Any]]:
+    said = shell("dead-letters", "list", "--json", *(("--company", company) if company else ()), *words)
+    return [json.loads(line) for line in said.out.splitlines()]
+
+
+def unknown(company: str, equipment_id: str) -> tuple[bytes, bytes, list[Any]]:
+    """A command of a type that there is not."""
+    from tests.agents.orders import ADA, order
+
+    key, value, headers = write_command(order(company, "equipment.fly", equipment_id, {}, actor=ADA))
+    return key, value, list(headers)
+
+
+def broken_category(settings: Settings, company: str, category_id: str) -> None:
+    """A command to define a category, whose data is no JSON."""
+    from tests.agents.orders import ADA, order
+
+    key, _, headers = write_command(order(company, "category.define-category", category_id, {}, actor=ADA))
+    publish(settings, key, b"{not json", list(headers))

@@ -51,7 +51,11 @@ def test_the_platform_s_own_processes_are_believed_until_they_are_dismissed(plat
     letters = [json.loads(line) for line in bitcorp("dead-letters", "list", "--json").out.splitlines()]
     assert [letter["reason"] for letter in letters] == ["unauthenticated"]
     number = json.loads(bitcorp("dead-letters", "list", "--json").out.splitlines()[0])
-    retried = bitcorp("dead-letters", "retry", f"{number['partition']}:{number['offset']}")
+    place = f"{number['partition']}:{number['offset']}"
+    forged = bitcorp("dead-letters", "retry", place)
+    assert forged.code == 1
+    assert "does not prove who sent it: name who sends it now, as --actor" in forged.text
+    retried = bitcorp("dead-letters", "retry", place, "--actor", "user:ann")
     assert retried.code == 0, retried.text
     dismissed = bitcorp("keys", "apply", "embedded", "--dismiss", "replaced")
     assert dismissed.code == 0, dismissed.text

@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain import CREDENTIALS
 from domain.model import Event
-from domain.record import Audited, Outcome
+from domain.record import Audited, Outcome, SetAside
 from ops.embedded import Stack
-from tests.views.journal import Answers, Journal
+from tests.views.journal import Answers, Journal, Letters
 from views import GROUPS, VIEWS
 from views.checkpoints import Checkpoint, assigned
 from views.migrate import upgrade
@@ -50,6 +50,7 @@ class World:
     company: str
     journal: Journal
     answers: Answers
+    letters: Letters
     dsn: str
     owner: AsyncEngine
     writers: AsyncEngine
@@ -102,6 +103,8 @@ def source_of(entry: Entry) -> str:
         return "outcomes"
     if isinstance(entry.content, Audited):
         return "audit"
+    if isinstance(entry.content, SetAside):
+        return "dead-letters"
     return "credentials.events" if entry.content.aggregate in CREDENTIALS.by_name else "events"
 
 
@@ -109,6 +112,6 @@ def source_of(entry: Entry) -> str:
 async def world(schema: str) -> AsyncIterator[World]:
     number = next(NUMBERS)
     pools = engine(schema), write_engine(schema), read_engine(schema)
-    yield World(f"acme-{number}", Journal(number), Answers(number), schema, *pools)
+    yield World(f"acme-{number}", Journal(number), Answers(number), Letters(number), schema, *pools)
     for pool in pools:
         await pool.dispose()

@@ -13,9 +13,19 @@ from domain.record import Outcome, Recorded, Status
 from tests.domain.scenario import HOMES
 from topics.audit import audited
 from topics.cloudevents import Record
-from topics.messages import CommandMessage, read_event, write_event, write_outcome
+from topics.dead_letters import set_aside
+from topics.messages import (
+    CommandMessage,
+    DeadLetter,
+    read_event,
+    write_command,
+    write_dead_letter,
+    write_event,
+    write_outcome,
+)
 from views.projecting import Entry
 
+RETIRE = "com.bitcorp.erp.equipment.retire-equipment.v1"
 START = datetime(2026, 11, 23, 15, tzinfo=UTC)
 
 
@@ -91,7 +101,7 @@ class Answers:
 
     def _outcome(self, sequence: int, about: UUID, company: str, changes: dict[str, Any]) -> Outcome:
         shown: dict[str, Any] = {
-            "type": "com.bitcorp.erp.equipment.retire-equipment.v1",
+            "type": RETIRE,
             "aggregate": "equipment",
             "aggregate_id": "ex-7",
             "actor": "user:ada",
@@ -105,3 +115,27 @@ class Answers:
             "recorded_at": START + timedelta(seconds=sequence),
         }
         return Outcome(command_id=str(about), company_id=company, partition=self.partition, **shown | changes)
+
+
+@dataclass
+class Letters:
+    """One partition of dead letters, each about a record of the commands topic."""
+
+    partition: int = 0
+    count: int = 0
+
+    def add(self, origin: Record, reason: str = "failed", detail: str = "a stack") -> Entry:
+        """The next letter, about this record."""
+        topic = origin.topic.replace("commands", "dead-letters")
+        written = write_dead_letter(DeadLetter(origin, reason, detail), topic, self.partition)
+        offset, self.count = self.count, self.count + 1
+        return Entry(offset + 1, offset, set_aside(written._replace(offset=offset)))
+
+    def command(self, company: str, offset: int, id_: UUID, **changes: Any) -> Record:
+        """A command to retire a machine, as it came at that offset."""
+        command = CommandMessage(
+            str(id_), RETIRE, company, "equipment", "ex-7", Actor("user", "ada"), b'{"equipment_id":"ex-7"}'
+        )
+        key, value, headers = write_command(command._replace(**changes))
+        received = int((START + timedelta(seconds=offset)).timestamp() * 1000)
+        return Record("erp.commands", self.partition, key, value, headers, offset, received)

@@ -22,7 +22,7 @@ from tests.domain.acme import (
     scheduled,
 )
 from tests.domain.credentials import INVITED, PASSWORD
-from tests.domain.samples import LOADER
+from tests.domain.samples import DISCARDED, LOADER
 from tests.views.conftest import World
 from views import GROUPS, RESOURCES, VIEWS
 from views.credentials import held
@@ -54,10 +54,12 @@ async def settle(world: World) -> None:
             FILTER,
             received(),
             PLANNED,
+            DISCARDED,
         )
         await world.tell(firm, *happened, company=company)
         await world.project(GROUPS["outcomes"], [world.answers.give(uuid4(), company)])
         await world.project(GROUPS["audit"], [world.answers.tell(uuid4(), company)])
+        await world.project(GROUPS["dead-letters"], [world.letters.add(world.letters.command(company, 0, uuid4()))])
 
 
 async def test_a_reader_sees_rows_of_the_company_named_and_of_no_other(world: World) -> None:

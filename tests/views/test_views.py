@@ -37,7 +37,8 @@ def test_each_event_of_credentials_moves_the_version_of_the_row(event: type[Even
 
 @pytest.mark.parametrize("decider", DECIDERS, ids=lambda decider: decider.name)
 def test_the_row_of_an_aggregate_has_its_version_after_each_event(decider: Decider[Any]) -> None:
-    shown = {r.company.table for r in RESOURCES if r.item_path == f"{decider.path}/{{{decider.key}}}"}  # type: ignore[attr-defined]
+    own = f"{decider.path}/{{{decider.key}}}"
+    shown = {r.rows.selected_columns["version"].table for r in RESOURCES if r.item_path == own}  # type: ignore[attr-defined]
     for view in VIEWS:
         assert view.table not in shown or set(decider.events) - UNSEEN <= view.handlers.keys()
 
@@ -129,8 +130,9 @@ def test_entries_after_a_position_come_once_each_up_to_the_first_gap() -> None:
     assert str(gap) == "position 3 is missing: offset 3 holds position 4"
 
 
-def test_groups_read_topics_of_events_outcomes_or_the_audit() -> None:
-    assert {group.source for group in GROUPS.values()} == {"events", "outcomes", "credentials.events", "audit"}
+def test_groups_read_topics_of_events_outcomes_dead_letters_or_the_audit() -> None:
+    sources = {"events", "outcomes", "credentials.events", "audit", "dead-letters"}
+    assert {group.source for group in GROUPS.values()} == sources
     assert all(isinstance(group, Group) and group.views for group in GROUPS.values())
     assert set(HOMES) == set(EVENTS.values())
     assert any(Outcome in view.handlers for view in GROUPS["outcomes"].views)
