@@ -103,6 +103,7 @@ def founder(world: Api) -> tuple[str, dict[str, str]]:
     """A new company, and what its admin signs in with."""
     company, password = f"susp-{uuid4().hex[:8]}", secret(f"correct horse {uuid4().hex}")
     open_company(world, company, "ada")
+    until(lambda: world.user("ada", company).get("me").status_code == 200, "the views know her")
     invited = world.user("ada", company).post("auth/invitations", {"user_id": "ada"})
     assert invited.status_code == 201, invited.text
     token = secret(invited.json()["one_time_token"])

@@ -126,7 +126,7 @@ def test_a_repeated_request_makes_no_second_key_and_is_told_that_the_secret_was_
 
 def test_a_key_of_repetition_that_stood_for_something_else_is_refused_as_everywhere(ann: Caller) -> None:
     once = {"Idempotency-Key": uuid4().hex}
-    assert ann.do("categories", category(), once).status_code == 201
+    assert ann.do("categories", category() | {"name": f"Cranes {uuid4().hex}"}, once).status_code == 201
     body = {"key_id": f"plant-{uuid4().hex[:8]}", "name": "Plant", "permissions": PERMITTED}
     problem(ann.do("auth/keys", body, once), 422, "id-reused")
 
