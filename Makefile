@@ -35,12 +35,13 @@ test-slow: $(READY) ## Run the slow tests: ten rounds of kill -9, thousands of s
 test-fast: $(READY) ## Run the tests that need no servers.
 	@$(PY) -m pytest -n 2 -m "not servers and not slow and not thorough"
 
-lint: $(READY) ## Check style, types, which room imports which, and that no secret is in the tree.
+lint: $(READY) ## Check style, types, which room imports which, that no secret is in the tree, known faults of packages.
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
 	@$(PY) .ci/secrets.py
+	@$(PY) .ci/advisories.py
 
 format: $(READY) ## Bring the code into the one style.
 	@$(PY) -m ruff check --fix

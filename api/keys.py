@@ -6,10 +6,22 @@ from dataclasses import replace
 import orjson
 from aiohttp import web
 
-from api.commands import Commands, chosen_id, command_path, composed, data_of, decided, item_of, pending
+from api.commands import (
+    Commands,
+    chosen_id,
+    command_path,
+    composed,
+    data_of,
+    decided,
+    item_of,
+    pending,
+    resource_path,
+)
 from api.door import ROOT
-from api.problems import fields_wrong
+from api.problems import fields_wrong, key_shown
+from domain.engine import id_reused
 from domain.key import CreateKey, key
+from domain.record import Status
 from topics.keys import Secret
 
 
@@ -38,7 +50,17 @@ class NewKeys:
         location = command_path(company_id, command.id, principal)
         if outcome is None:
             return with_secret(pending(command, location, {}), shown)
+        if outcome.code == id_reused.code:
+            await self._check_repeated(company_id, command.id, location)
         return with_secret(decided(rule, item_of(outcome), location, {}), shown)
+
+    async def _check_repeated(self, company_id: str, command_id: str, location: str) -> None:
+        """Raises where the request is one that made a key before: each time it has another pair, so it looks different
+        to the lane, but what is asked for is the answer of then."""
+        first = await self._commands.queries.outcome(company_id, command_id)
+        if first and first.type == key.rules[CreateKey].type and first.status is Status.ACCEPTED:
+            resource = resource_path(key.rules[CreateKey], first.aggregate_id)
+            raise key_shown(members={"command_id": command_id, "command": location, "resource": resource})
 
 
 _MADE_HERE = {

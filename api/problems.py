@@ -109,6 +109,12 @@ password_wrong = ProblemType(
 not_permitted = ProblemType(
     "not-permitted", 403, "The caller is not of the kind that may do this.", "Use the token of a user of the company."
 )
+key_shown = ProblemType(
+    "key-shown",
+    409,
+    "The request made its key before, and the secret was shown then.",
+    "Nothing was made now, and the secret is kept nowhere. If the answer was lost, revoke the key and make another.",
+)
 not_found = ProblemType(
     "not-found", 404, "There is nothing at this address.", "Check the address; what another company owns is not shown."
 )

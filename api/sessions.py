@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from api.credentials import away
 from api.desk import Desk, check, done, seconds_locked, stranger, told
 from api.forms import Login, OfUser, Refresh, Tokens
-from api.problems import locked_out, of_refusal, session_over, sign_in_refused
+from api.problems import locked_out, not_permitted, of_refusal, session_over, sign_in_refused
 from api.second_factor import digest, recovery_digest, step_of
 from api.tokens import mint, signing_keys
 from domain.credential import (
@@ -112,8 +112,17 @@ class Sessions:
         )
         if outcome.status is not Status.ACCEPTED:
             self._refuse(outcome, token)
+        if found and found.suspended:
+            await self._turn_away(request, token)
         log.info("signed-in", company=asked.company_id, user=user_id)
         return self._tokens(token)
+
+    async def _turn_away(self, request: web.Request, token: RefreshToken) -> NoReturn:
+        """Only who has proved to be of the company is told that it is suspended, and his session ends."""
+        command = SignOut(user_id=token.user_id, family_id=token.family_id)
+        await self.desk.credentials.decided(request, token.company_id, token.user_id, command)
+        log.info("company-suspended", company=token.company_id, user=token.user_id)
+        raise not_permitted("The company is suspended.")
 
     def _check_signs(self) -> None:
         if not self._signs:
@@ -173,6 +182,8 @@ class Sessions:
         if outcome.status is not Status.ACCEPTED or found is None or not found.active:
             log.info("session-over", company=token.company_id, user=token.user_id, code=outcome.code)
             raise session_over(headers=CHALLENGE)
+        if found.suspended:
+            await self._turn_away(request, following)
         return self._tokens(following)
 
     def _shown(self, asked: Refresh) -> RefreshToken:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -87,12 +87,30 @@ async def publish(settings: Settings, commands: Iterable[CommandMessage]) -> int
 
 async def outcomes_reach(settings: Settings, wanted: int) -> None:
     """Return once the outcomes topic holds `wanted` records."""
+    async with _counting(settings) as count:
+        while await count() < wanted:  # noqa: ASYNC110 - the broker has no event for us
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+
+async def outcomes(settings: Settings) -> int:
+    """Records that the outcomes topic holds."""
+    async with _counting(settings) as count:
+        return await count()
+
+
+@asynccontextmanager
+async def _counting(settings: Settings) -> AsyncIterator[Callable[[], Awaitable[int]]]:
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka)
     await consumer.start()
     places = [TopicPartition(OUTCOMES.named(settings.prefix), number) for number in range(settings.partitions)]
-    while sum((await consumer.end_offsets(places)).values()) < wanted:  # noqa: ASYNC110 - the broker has no event for us
-        await asyncio.sleep(LOOK_AGAIN_SECONDS)
-    await consumer.stop()
+
+    async def count() -> int:
+        return sum((await consumer.end_offsets(places)).values())
+
+    try:
+        yield count
+    finally:
+        await consumer.stop()
 
 
 def resident_bytes(pid: int) -> int:

@@ -18,7 +18,7 @@ from domain.charges import CHARGES, ZERO, Age, Course, Method, fixed_rate, strai
 from domain.currencies import MINOR_UNITS
 from domain.maintenance import Meter
 from domain.model import Currency, Day, Digits, Money, Value
-from domain.periods import Calendar, Convention, label, month_of, number_of
+from domain.periods import Calendar, Convention, Pause, label, last_day, month_of, number_of
 
 #: Units are counted to four places, so that a sum is written alike however it came about.
 UNIT = Decimal("0.0001")
@@ -100,11 +100,15 @@ class Plan(Value):
 
 
 class Terms(Plan):
-    """How one machine is depreciated in one book, from the day on which it was available for use."""
+    """How one machine is depreciated in one book, from the day on which it was available for use.
+
+    It is not while the machine is held for sale: these are the `pauses`.
+    """
 
     cost: Money
     salvage: Money
     available_on: Day
+    pauses: tuple[Pause, ...] = ()
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -118,12 +122,27 @@ class Terms(Plan):
 
     @property
     def calendar(self) -> Calendar:
-        return Calendar(self.convention, self.available_on, self.year_starts, self.step)
+        return Calendar(self.convention, self.available_on, self.year_starts, self.step, self.pauses)
+
+    @property
+    def paused(self) -> bool:
+        return bool(self.pauses) and self.pauses[-1].until is None
+
+    def going_on(self) -> "Terms":
+        """The same terms as if the machine were not held for sale any more."""
+        return self.model_copy(update={"pauses": self.pauses[:-1]}) if self.paused else self
 
     @property
     def quantum(self) -> Decimal:
         """The minor unit of the currency: 0.01 for most."""
         return Decimal(1).scaleb(-MINOR_UNITS[self.cost.currency])
+
+
+class TermsOfBook(Value):
+    """How one book depreciates a machine from now on."""
+
+    book: BookName
+    terms: Terms
 
 
 class BookPolicy(Value):
@@ -149,7 +168,7 @@ class Account(Value):
     """What one book says of one machine: its terms, and how far it has come.
 
     The terms count from the value `base` after the period `since`; `opening` is that of the last period posted, and
-    `metered` what the plan's meter had counted by then.
+    `metered` what the plan's meter had counted by then, and `halted` when the machine was held for sale.
     """
 
     terms: Terms
@@ -162,12 +181,37 @@ class Account(Value):
     since: Month | None = None
     used_since: Decimal = ZERO
     metered: Decimal = ZERO
+    halted: Decimal | None = None
 
     @classmethod
     def of(cls, terms: Terms, metered: Decimal = ZERO) -> "Account":
         """A machine of which nothing is depreciated yet."""
         cost = terms.cost.decimal
-        return cls(terms=terms, value=cost, base=cost, opening=cost, metered=metered)
+        account = cls(terms=terms, value=cost, base=cost, opening=cost, metered=metered)
+        return account.rescheduled(terms, metered)
+
+    @property
+    def posted_until(self) -> date | None:
+        """The last day of the last period posted."""
+        return last_day(number_of(self.posted)) if self.posted else None
+
+    def held_from(self, day: date) -> Terms:
+        """The terms of a machine that is held for sale from that day on; what is posted stays."""
+        pause = Pause(since=day, posted_until=self.posted_until)
+        return self.terms.model_copy(update={"pauses": (*self.terms.pauses, pause)})
+
+    def going_on_from(self, day: date) -> Terms:
+        """The terms of a machine that is not for sale any more, from that day on, or after what was posted since."""
+        *ended, pause = self.terms.pauses
+        if self.posted_until and self.posted_until != pause.posted_until:
+            day = max(day, self.posted_until + timedelta(days=1))
+        return self.terms.model_copy(update={"pauses": (*ended, pause.model_copy(update={"until": day}))})
+
+    def rescheduled(self, terms: Terms, counted: Decimal) -> "Account":
+        """The account with a pause more, or one that is over; what its meter counts meanwhile is no work."""
+        idle = ZERO if self.halted is None else counted - self.halted
+        halted = counted if terms.paused and terms.meter else None
+        return self.model_copy(update={"terms": terms, "metered": self.metered + idle, "halted": halted})
 
     def after(self, entry: "Entry", metered: Decimal = ZERO) -> "Account":
         """The account with one period posted, when the meter had counted so much."""
@@ -178,7 +222,7 @@ class Account(Value):
                 "opening": entry.opening,
                 "accumulated": self.accumulated + entry.amount,
                 "used": (self.used + entry.units).quantize(UNIT),
-                "metered": metered,
+                "metered": metered if self.halted is None else self.halted,
             }
         )
 
@@ -195,9 +239,13 @@ class Account(Value):
                 "opening": self.opening + value - self.value,
                 "since": self.posted,
                 "used_since": self.used,
-                "metered": self.metered if terms.meter is self.terms.meter else metered,
+                **({} if terms.meter is self.terms.meter else self._measured_by(metered)),
             }
         )
+
+    def _measured_by(self, counted: Decimal) -> dict[str, Decimal | None]:
+        """What counts from now on where another meter does."""
+        return {"metered": counted, "halted": None if self.halted is None else counted}
 
 
 class Entry(NamedTuple):
@@ -226,7 +274,7 @@ def _course(account: Account, calendar: Calendar) -> Course:
     return Course(terms.method, account.base, salvage, life, start, rate, per, _weights(terms))
 
 
-def _rate(account: Account, life: int, start: int) -> tuple[Decimal, Age]:
+def _rate(account: Account, life: int, start: Age) -> tuple[Decimal, Age]:
     """The rate of a declining method, and the ticks in which it is taken once."""
     terms = account.terms
     if terms.method is not Method.WRITTEN_DOWN_VALUE:
@@ -264,6 +312,8 @@ def ahead(account: Account, until: date | None = None) -> Iterator[Entry]:
     value, opening = account.value, account.opening
     age: Age = calendar.age_after(month - step) if account.posted else 0
     end = life if until is None else min(life, calendar.age_on(until))
+    if calendar.halt is not None:
+        end = min(end, calendar.halt)
     while age < end:
         then = min(calendar.age_after(month), end)
         if not yearly or calendar.opens_year(month):
@@ -288,13 +338,19 @@ def following(account: Account, units: Decimal = ZERO) -> Entry | None:
     if not account.terms.counts_units:
         return next(ahead(account), None)
     course = _course(account, account.terms.calendar)
-    if account.used >= course.life:
+    if account.used >= course.life or _halted_before(account, next_month(account)):
         return None
     amount = left = account.value - course.salvage
     if account.used + units < course.life:
         exact = straight_line(course, account.used, account.used + units, account.value, account.value)
         amount = min(exact.quantize(account.terms.quantum, ROUND_HALF_UP), left)
     return Entry(next_month(account), amount, account.value - amount, account.value, units)
+
+
+def _halted_before(account: Account, month: int) -> bool:
+    """Whether the machine is held for sale since before the period that ends with this month."""
+    calendar = account.terms.calendar
+    return calendar.halt is not None and calendar.age_after(month - account.terms.step) >= calendar.halt
 
 
 def value_on(account: Account, day: date, counted: Decimal = ZERO) -> Decimal:
@@ -353,12 +409,13 @@ def due(account: Account, period: str, today: date) -> tuple[str, ...]:
     if account.terms.counts_units:
         posts_alone = account.terms.meter is not None and following(account) is not None
         months = range(next_month(account), wanted + 1, account.terms.step) if posts_alone else range(0)
-        return tuple(map(label, months))
+        return tuple(label(month) for month in months if not _halted_before(account, month))
     return tuple(label(entry.month) for entry in takewhile(lambda entry: entry.month <= wanted, ahead(account)))
 
 
 def units_left(account: Account, counted: Decimal) -> Decimal:
     """Units that the meter has counted since the last posting, at most those that are left of the machine's life."""
+    counted = counted if account.halted is None else account.halted
     return min(counted - account.metered, Decimal(account.terms.total_units or 0) - account.used)
 
 

@@ -25,6 +25,7 @@ from domain.depreciation import (
     Month,
     Plan,
     Terms,
+    TermsOfBook,
     Total,
     digits,
     disposal,
@@ -55,7 +56,7 @@ from domain.model import (
     Text,
     Value,
 )
-from domain.periods import label, last_day, number_of
+from domain.periods import Pause, label, last_day, number_of
 from domain.user import user
 from domain.zones import day_in
 
@@ -104,7 +105,7 @@ equipment_broken_down = Refusal(
 breakdown_unknown = Refusal("breakdown-unknown", Kind.MISSING, "The machine has no open breakdown of this id.")
 happened_in_future = Refusal("happened-in-future", Kind.CONFLICT, "What is reported cannot lie in the future.")
 happened_before_service = Refusal(
-    "happened-before-service", Kind.CONFLICT, "The machine cannot break down before it was in service."
+    "happened-before-service", Kind.CONFLICT, "It cannot have happened before the machine was in service."
 )
 repaired_before_breakdown = Refusal(
     "repaired-before-breakdown", Kind.CONFLICT, "The machine cannot have been repaired before it broke down."
@@ -112,6 +113,11 @@ repaired_before_breakdown = Refusal(
 reading_too_old = Refusal("reading-too-old", Kind.CONFLICT, "A later reading of the meter is recorded already.")
 meter_ran_backwards = Refusal(
     "meter-ran-backwards", Kind.CONFLICT, "The meter shows less than before; say so if it was replaced."
+)
+equipment_for_sale = Refusal("equipment-for-sale", Kind.CONFLICT, "The machine is, or was, held for sale on that day.")
+equipment_not_for_sale = Refusal("equipment-not-for-sale", Kind.CONFLICT, "The machine is not held for sale.")
+withdrawn_before_held = Refusal(
+    "withdrawn-before-held", Kind.CONFLICT, "The machine cannot be withdrawn from sale before it was held for it."
 )
 changed_since = Refusal("changed-since", Kind.CONFLICT, "It is no longer what the sender wants to change.")
 expected_return_in_past = Refusal(
@@ -126,6 +132,9 @@ depreciation_begun = Refusal(
 )
 depreciation_complete = Refusal(
     "depreciation-complete", Kind.CONFLICT, "The machine has reached the end of its life in this book."
+)
+depreciation_paused = Refusal(
+    "depreciation-paused", Kind.CONFLICT, "The machine is held for sale: nothing is charged until it is withdrawn."
 )
 plan_missing = Refusal("plan-missing", Kind.CONFLICT, "Neither the command nor the company's policy has a plan.")
 cost_missing = Refusal("cost-missing", Kind.CONFLICT, "Neither the command nor the machine's papers name its cost.")
@@ -341,6 +350,28 @@ class DepreciationPosted(Event):
     units: Digits = "0"
 
 
+class EquipmentHeldForSale(Event):
+    """From that day on the machine is for sale, and is not depreciated: each book has its schedule anew."""
+
+    equipment_id: Id
+    held_on: Day
+    books: tuple[TermsOfBook, ...] = ()
+
+    def inverse(self) -> Command:
+        return WithdrawFromSale(equipment_id=self.equipment_id, withdrawn_on=self.held_on)
+
+
+class EquipmentWithdrawnFromSale(Event):
+    """From that day on the machine is depreciated again: each book has its schedule anew."""
+
+    equipment_id: Id
+    withdrawn_on: Day
+    books: tuple[TermsOfBook, ...] = ()
+
+    def inverse(self) -> Command:
+        return HoldForSale(equipment_id=self.equipment_id, held_on=self.withdrawn_on)
+
+
 class EquipmentRetired(Event):
     equipment_id: Id
     reason: Reason
@@ -369,6 +400,8 @@ EquipmentEvent = (
     | DepreciationSet
     | DepreciationRevised
     | DepreciationPosted
+    | EquipmentHeldForSale
+    | EquipmentWithdrawnFromSale
     | EquipmentRetired
 )
 
@@ -418,6 +451,7 @@ class Equipment(State):
     in_service_on: date = date.max
     purchase_price: Money | None = None
     accounts: dict[BookName, Account] = Field(default_factory=dict)
+    sales: tuple[Pause, ...] = ()
     open_jobs: dict[str, Job] = Field(default_factory=dict)
     done_jobs: tuple[str, ...] = ()
     cancelled_jobs: tuple[str, ...] = ()
@@ -438,6 +472,10 @@ class Equipment(State):
     @property
     def retired(self) -> bool:
         return self.retired_on is not None
+
+    @property
+    def for_sale_since(self) -> date | None:
+        return self.sales[-1].since if self.sales and self.sales[-1].until is None else None
 
     @property
     def being_worked_on(self) -> bool:
@@ -501,6 +539,15 @@ class Equipment(State):
             return self
         return self.with_account(book, account.after(entry, self.counted(account.terms.meter))).but(used=True)
 
+    def with_sales(self, sales: tuple[Pause, ...], books: tuple[TermsOfBook, ...]) -> "Equipment":
+        """The machine put up for sale or withdrawn, with the schedules of its books anew."""
+        changed = {
+            it.book: self.accounts[it.book].rescheduled(it.terms, self.counted(it.terms.meter))
+            for it in books
+            if it.book in self.accounts
+        }
+        return self.but(sales=sales, accounts=self.accounts | changed)
+
     def has_done(self, job_id: str) -> bool:
         return _short(job_id) in self.done_jobs
 
@@ -560,6 +607,11 @@ def evolve(machine: Equipment, event: EquipmentEvent) -> Equipment:
             return machine.with_account(book, account.revised(terms, Decimal(value), machine.counted(terms.meter)))
         case DepreciationPosted(book=book):
             return machine.with_posting(book, _entry(event))
+        case EquipmentHeldForSale(held_on=day, books=books):
+            return machine.with_sales((*machine.sales, Pause(since=day)), books)
+        case EquipmentWithdrawnFromSale(withdrawn_on=day, books=books):
+            last = tuple(sale.model_copy(update={"until": day}) for sale in machine.sales[-1:])
+            return machine.with_sales((*machine.sales[:-1], *last), books)
         case EquipmentRetired(retired_date=day):
             return machine.but(retired_on=day)
         case _:
@@ -1058,7 +1110,10 @@ def _terms(machine: Equipment, cmd: SetDepreciation, context: Context) -> Terms:
         raise plan_missing()
     percent = kind.salvage_percent or (policy.salvage_percent if policy else "0")
     salvage = cmd.salvage or share_of(cost, percent)
-    return _possible(vars(plan), cost=cost, salvage=salvage, available_on=cmd.available_on or machine.in_service_on)
+    known = machine.accounts.get(cmd.book)
+    pauses = known.terms.pauses if known else machine.sales
+    available_on = cmd.available_on or machine.in_service_on
+    return _possible(vars(plan), cost=cost, salvage=salvage, available_on=available_on, pauses=pauses)
 
 
 def _possible(plan: dict[str, Any], **more: Any) -> Terms:
@@ -1091,7 +1146,7 @@ def revise_depreciation(machine: Equipment, cmd: ReviseDepreciation, context: Co
     if terms.calendar != account.terms.calendar:
         raise calendar_fixed()
     value = _value(cmd.value, account, terms)
-    if following(account.revised(terms, value)) is None:
+    if following(account.revised(terms.going_on(), value)) is None:
         raise life_over()
     if (terms, value) != (account.terms, account.value):
         yield DepreciationRevised(
@@ -1151,7 +1206,7 @@ def post_depreciation(machine: Equipment, cmd: PostDepreciation, context: Contex
     units = _units(machine, account, cmd.units)
     entry = following(account, units)
     if entry is None:
-        raise depreciation_complete()
+        raise depreciation_paused() if account.terms.paused else depreciation_complete()
     _check_next(account, cmd.period)
     if context.today < last_day(entry.month):
         raise period_not_over()
@@ -1180,6 +1235,71 @@ def _units(machine: Equipment, account: Account, units: str | None) -> Decimal:
     if account.terms.meter is None:
         raise units_missing()
     return units_left(account, machine.counted(account.terms.meter))
+
+
+class HoldForSale(Command):
+    """Put a machine up for sale, since today or the day named: from then on it is not depreciated (IFRS 5.25)."""
+
+    equipment_id: Id
+    held_on: Day | None = None
+
+
+@equipment.decides(MANAGERS)
+def hold_for_sale(machine: Equipment, cmd: HoldForSale, context: Context) -> Iterator[EquipmentHeldForSale]:
+    if machine.retired:
+        raise equipment_retired()
+    if machine.for_sale_since and cmd.held_on in (None, machine.for_sale_since):
+        return  # asked twice, held once
+    if machine.for_sale_since:
+        raise equipment_for_sale(f"It has been for sale since {machine.for_sale_since}.")
+    day = _day_told(machine, cmd.held_on, context)
+    ended = machine.sales[-1].until if machine.sales else None
+    if ended and day < ended:
+        raise equipment_for_sale(f"It was for sale until {ended}.")
+    yield EquipmentHeldForSale(
+        equipment_id=cmd.equipment_id,
+        held_on=day,
+        books=tuple(TermsOfBook(book=book, terms=it.held_from(day)) for book, it in machine.accounts.items()),
+    )
+
+
+def _day_told(machine: Equipment, day: date | None, context: Context) -> date:
+    """The day of something, today unless told; raises for one that has not come, or before the machine's service."""
+    if day and day > context.today:
+        raise happened_in_future()
+    if day and day < machine.in_service_on:
+        raise happened_before_service(f"The machine has been in service since {machine.in_service_on}.")
+    return day or context.today
+
+
+class WithdrawFromSale(Command):
+    """Keep a machine that was for sale, since today or the day named: from then on it is depreciated again.
+
+    What was not charged meanwhile is charged over the life that is left.
+    """
+
+    equipment_id: Id
+    withdrawn_on: Day | None = None
+
+
+@equipment.decides(MANAGERS)
+def withdraw_from_sale(
+    machine: Equipment, cmd: WithdrawFromSale, context: Context
+) -> Iterator[EquipmentWithdrawnFromSale]:
+    if machine.retired:
+        raise equipment_retired()
+    if machine.for_sale_since is None:
+        if machine.sales and cmd.withdrawn_on in (None, machine.sales[-1].until):
+            return  # asked twice, withdrawn once
+        raise equipment_not_for_sale()
+    day = _day_told(machine, cmd.withdrawn_on, context)
+    if day < machine.for_sale_since:
+        raise withdrawn_before_held(f"It has been for sale since {machine.for_sale_since}.")
+    yield EquipmentWithdrawnFromSale(
+        equipment_id=cmd.equipment_id,
+        withdrawn_on=day,
+        books=tuple(TermsOfBook(book=book, terms=it.going_on_from(day)) for book, it in machine.accounts.items()),
+    )
 
 
 class RetireEquipment(Command):

@@ -9,9 +9,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from domain.charges import Age
+from domain.model import Day, Value
 
 #: A machine that comes or goes up to this day counts from the month's first, later from the next month's.
 MIDDLE_DAY = 15
+
+FOR_EVER = Decimal("Infinity")
 
 
 class Convention(StrEnum):
@@ -80,21 +83,55 @@ def _mark(convention: Convention, day: date, year_starts: int) -> Mark:
             return Mark(month, day.day - 1, days_in(month))
 
 
+class Pause(Value):
+    """Days on which a machine does not age in its books, from `since` until the day before `until`, or for now.
+
+    What was posted by then, up to `posted_until`, stays as it is.
+    """
+
+    since: Day
+    until: Day | None = None
+    posted_until: Day | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Calendar:
     """The age of a machine in ticks: real days, or parts of a month of which each month has the same number.
 
-    A period has `step` months, one or twelve; financial years start with the month `year_starts`.
+    A period has `step` months, one or twelve; financial years start with the month `year_starts`. Days of a pause do
+    not count; its first and last day are those that the convention lets stand for them.
     """
 
     convention: Convention
     available_on: date
     year_starts: int = 1
     step: int = 1
+    pauses: tuple[Pause, ...] = ()
     start: Mark = field(init=False)
+    idle: tuple[tuple[Age, Age], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", _mark(self.convention, self.available_on, self.year_starts))
+        object.__setattr__(self, "idle", tuple(map(self._idle, self.pauses)))
+
+    def _idle(self, pause: Pause) -> tuple[Age, Age]:
+        """Between which ages, counted without pauses, the machine does not age."""
+        begin = self._since(pause.since)
+        if pause.posted_until:
+            begin = max(begin, self._end_of(month_of(pause.posted_until)))
+        return begin, FOR_EVER if pause.until is None else max(begin, self._since(pause.until))
+
+    def _without_pauses(self, age: Age) -> Age:
+        if not self.idle:
+            return age
+        return age - sum(max(min(age, end) - begin, 0) for begin, end in self.idle)
+
+    @property
+    def halt(self) -> Age | None:
+        """The age at which the machine stays for now; None where it ages."""
+        if self.idle and self.idle[-1][1] == FOR_EVER:
+            return self._without_pauses(self.idle[-1][0])
+        return None
 
     @property
     def daily(self) -> bool:
@@ -113,14 +150,20 @@ class Calendar:
         end = month_of(self.available_on) + months
         return first_day(end).toordinal() + min(self.available_on.day, days_in(end)) - 1 - self.available_on.toordinal()
 
-    def age_after(self, month: int) -> int:
+    def age_after(self, month: int) -> Age:
         """Age at the end of a month."""
+        return self._without_pauses(self._end_of(month))
+
+    def age_on(self, day: date) -> Age:
+        """Age on the day of its going."""
+        return self._without_pauses(self._since(day))
+
+    def _end_of(self, month: int) -> int:
         if self.daily:
             return max(first_day(month + 1).toordinal() - self.available_on.toordinal(), 0)
         return max((month + 1 - self.start.month) * self.start.per_month - self.start.ticks, 0)
 
-    def age_on(self, day: date) -> Age:
-        """Age on the day of its going."""
+    def _since(self, day: date) -> Age:
         if self.daily:
             return max(day.toordinal() - self.available_on.toordinal(), 0)
         mark = _mark(self.convention, day, self.year_starts)

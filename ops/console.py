@@ -50,12 +50,12 @@ def write_json(value: Any) -> None:
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
-    """A table of plain text; numbers are set to the right."""
+    """A table of plain text; numbers are set to the right, and what a row is about is never broken."""
     cells = [list(row) for row in rows]
     made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for index, name in enumerate(columns):
         numbers = bool(cells) and all(isinstance(row[index], int | float) for row in cells)
-        made.add_column(name, justify="right" if numbers else "left", overflow="fold")
+        made.add_column(name, justify="right" if numbers else "left", overflow="fold", no_wrap=index == 0)
     for row in cells:
         made.add_row(*(cell if isinstance(cell, Text) else plain(cell) for cell in row))
     return made

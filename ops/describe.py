@@ -43,36 +43,40 @@ def topics() -> Rows:
 
 
 def commands() -> Rows:
-    """Every command with who may send it and how."""
+    """Every command with who may send it and how; those without a route are no outsider's."""
     from api.commands import path_of
-    from domain import OFFERED
+    from domain import OFFERED, REALMS
     from domain.decider import kebab
 
     return [
         (
             kebab(rule.command.__name__),
             rule.permission,
+            realm.name,
             ", ".join([*sorted(rule.roles), *(["operators"] if rule.operators else ()), *sorted(rule.systems)]),
-            f"POST {path_of(rule)}",
+            f"POST {path_of(rule)}" if rule.type in OFFERED else "",
             rule.type,
             rule.summary,
         )
-        for rule in OFFERED.values()
+        for realm in REALMS.values()
+        for rule in realm.rules.values()
     ]
 
 
 def events() -> Rows:
-    from domain import EVENTS, HOMES
+    from domain import REALMS
     from views import GROUPS
 
     return [
         (
             event.__name__,
-            HOMES[event].name,
+            realm.name,
+            realm.homes[event].name,
             wire_type,
             ", ".join(view.name for group in GROUPS.values() for view in group.views if view.handles(event)),
         )
-        for wire_type, event in EVENTS.items()
+        for realm in REALMS.values()
+        for wire_type, event in realm.events.items()
     ]
 
 
@@ -128,8 +132,8 @@ def settings() -> Rows:
 
 SECTIONS: dict[str, tuple[tuple[str, ...], Callable[[], Rows]]] = {
     "topics": (("topic", "partitions", "key", "cleanup", "meaning"), topics),
-    "commands": (("command", "permission", "who", "route", "type", "meaning"), commands),
-    "events": (("event", "aggregate", "type", "views"), events),
+    "commands": (("command", "permission", "realm", "who", "route", "type", "meaning"), commands),
+    "events": (("event", "realm", "aggregate", "type", "views"), events),
     "refusals": (("code", "kind", "meaning"), refusals),
     "routes": (("method", "path"), routes),
     "views": (("view", "group", "source", "table", "events"), views),

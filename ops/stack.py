@@ -63,7 +63,8 @@ def running(settings: Settings) -> Addresses | None:
 
 def resolve(settings: Settings) -> Settings:
     """The settings with Kafka, database and the stack's keys. Raises Fault where they are neither set nor running."""
-    settings = admission.found(settings)
+    if _is_of_here(settings):
+        settings = admission.found(settings)
     database = settings.database.get_secret_value()
     if settings.kafka and database:
         return settings
@@ -80,6 +81,12 @@ def resolve(settings: Settings) -> Settings:
     return settings.model_copy(
         update={"kafka": settings.kafka or found.kafka, "database": SecretStr(database or found.database)}
     )
+
+
+def _is_of_here(settings: Settings) -> bool:
+    """Whether the stack of the directory is meant: its keys prove nothing to the lanes of another cluster."""
+    known = read(settings.directory)
+    return not settings.kafka or (known is not None and known.kafka == settings.kafka)
 
 
 def answers(kafka: str, seconds: float = PATIENCE_SECONDS) -> bool:

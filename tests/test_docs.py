@@ -117,6 +117,21 @@ def test_each_word_of_the_seed_has_its_test_or_its_theme() -> None:
             assert missing(shown) == []
 
 
+# --- SECURITY.md ----------------------------------------------------------------------------------------------------
+
+UNSHOWN = ("not met: ", "does not apply: ")
+
+
+def test_each_line_of_the_threat_model_has_a_test_that_exists_or_says_that_it_is_not_met() -> None:
+    rows = [line.strip("| ") for line in (ROOT / "SECURITY.md").read_text().splitlines() if line.startswith("|")]
+    shown = [row.split(" | ")[-1] for row in rows if not row.startswith("---")]
+    assert len(shown) > 50
+    for cell in shown:
+        if cell != "shown by" and not cell.startswith(UNSHOWN):
+            assert re.fullmatch(r"`tests/[^`]+::test_[^`]+`(<br>`tests/[^`]+::test_[^`]+`)*", cell), cell
+            assert missing(cell) == []
+
+
 # --- the example of CONTRIBUTING.md ---------------------------------------------------------------------------------
 
 

@@ -15,7 +15,15 @@ from sqlalchemy.engine import RowMapping
 
 from domain.charges import ZERO, Method
 from domain.depreciation import Account, BookName, Month, Terms, ahead
-from domain.equipment import DepreciationPosted, DepreciationRevised, DepreciationSet, EquipmentRetired, EquipmentVoided
+from domain.equipment import (
+    DepreciationPosted,
+    DepreciationRevised,
+    DepreciationSet,
+    EquipmentHeldForSale,
+    EquipmentRetired,
+    EquipmentVoided,
+    EquipmentWithdrawnFromSale,
+)
 from domain.model import Id, Instant
 from domain.periods import label, last_day
 from domain.record import Recorded
@@ -75,6 +83,7 @@ REVISED = updating(
 )
 ADVANCED = updating(table, "posted", "accumulated", "value", "opening", used=table.c.used + given(table.c.used))
 VOIDED = deleting(table, "equipment_id")
+RESCHEDULED = updating(table, "terms")
 DISPOSED = updating(table, "disposed_on", "disposal_value", "proceeds", "gain", "value")
 
 
@@ -101,6 +110,14 @@ def _terms(event: DepreciationSet | DepreciationRevised) -> dict[str, Any]:
         "method": event.terms.method.value,
         "terms": event.terms.model_dump_json(exclude_none=True),
     }
+
+
+@books.on
+def rescheduled(event: EquipmentHeldForSale | EquipmentWithdrawnFromSale, fact: Recorded) -> Iterator[Change]:
+    """The terms with the days on which the machine is, or was, held for sale."""
+    for it in event.books:
+        terms = it.terms.model_dump_json(exclude_none=True)
+        yield RESCHEDULED(fact, equipment_id=event.equipment_id, book=it.book.value, terms=terms)
 
 
 @books.on

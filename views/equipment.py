@@ -35,12 +35,14 @@ from domain.equipment import (
     EquipmentAssigned,
     EquipmentBrokeDown,
     EquipmentCreated,
+    EquipmentHeldForSale,
     EquipmentMoved,
     EquipmentRenamed,
     EquipmentRepaired,
     EquipmentRetired,
     EquipmentReturned,
     EquipmentVoided,
+    EquipmentWithdrawnFromSale,
     MaintenanceCancelled,
     MaintenanceCompleted,
     MaintenanceRescheduled,
@@ -96,6 +98,7 @@ table = Table(
     Column("in_maintenance", Boolean, nullable=False),
     moment("broken_down_since", optional=True),
     Column("last_maintained_on", Date),
+    Column("for_sale_since", Date),
     Column("retired_on", Date),
     Column("retired_by", Text),
     Column("retirement_reason", Text),
@@ -149,6 +152,7 @@ RENAMED = updating(table, "name")
 MOVED = updating(table, "place")
 BREAKDOWN = updating(table, "broken_down_since")
 ASSIGNED = updating(table, "assignee_kind", "assignee_id", "assigned_at", "expected_return_on")
+FOR_SALE = updating(table, "for_sale_since")
 RETIRED = updating(table, "retired_on", "retired_by", "retirement_reason", "proceeds", "proceeds_currency")
 JOBS_CHANGED = updating(
     table,
@@ -229,6 +233,16 @@ def returned(event: EquipmentReturned, fact: Recorded) -> Change:
 
 
 @equipment.on
+def held_for_sale(event: EquipmentHeldForSale, fact: Recorded) -> Change:
+    return FOR_SALE(fact, equipment_id=event.equipment_id, for_sale_since=event.held_on)
+
+
+@equipment.on
+def withdrawn_from_sale(event: EquipmentWithdrawnFromSale, fact: Recorded) -> Change:
+    return FOR_SALE(fact, equipment_id=event.equipment_id)
+
+
+@equipment.on
 def retired(event: EquipmentRetired, fact: Recorded) -> Change:
     return RETIRED(
         fact,
@@ -279,6 +293,7 @@ class EquipmentItem(ItemModel):
     broken_down_since: Annotated[datetime | None, Field(description="Since when it has lost its function")] = None
     next_due_on: Annotated[date | None, Field(description="Day of the earliest open job")] = None
     last_maintained_on: Annotated[date | None, Field(description="Day of the latest work done")] = None
+    for_sale_since: Annotated[date | None, Field(description="Since when it is held for sale")] = None
     retirement: Annotated[Retirement | None, Field(description="Null while in service")] = None
     created_at: Annotated[datetime, Field(description="When it was registered")]
     updated_at: Annotated[datetime, Field(description="When this version was recorded")]
@@ -299,6 +314,7 @@ SHOWN_AS_THEY_ARE = (
     "broken_down_since",
     "next_due_on",
     "last_maintained_on",
+    "for_sale_since",
     "created_at",
     "updated_at",
     "version",

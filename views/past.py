@@ -32,8 +32,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.expression import FromClause
+from sqlalchemy.types import TypeEngine
 
-from domain.depreciation import BookName
+from domain.depreciation import BookName, TermsOfBook
 from domain.equipment import (
     BreakdownAbandoned,
     DepreciationPosted,
@@ -42,12 +43,14 @@ from domain.equipment import (
     EquipmentAssigned,
     EquipmentBrokeDown,
     EquipmentCreated,
+    EquipmentHeldForSale,
     EquipmentMoved,
     EquipmentRenamed,
     EquipmentRepaired,
     EquipmentRetired,
     EquipmentReturned,
     EquipmentVoided,
+    EquipmentWithdrawnFromSale,
     MaintenanceCancelled,
     MaintenanceCompleted,
     MaintenanceRescheduled,
@@ -240,6 +243,29 @@ def repaired(event: EquipmentRepaired | BreakdownAbandoned, fact: Recorded) -> C
 
 
 @past.on
+def held_for_sale(event: EquipmentHeldForSale, fact: Recorded) -> Iterator[Change]:
+    since = _beginning(event.held_on)
+    yield said(event.equipment_id, fact, "for-sale", event.held_on, since=since, for_good=True)
+    yield from _rescheduled(event.equipment_id, event.books, fact, since)
+
+
+@past.on
+def withdrawn_from_sale(event: EquipmentWithdrawnFromSale, fact: Recorded) -> Iterator[Change]:
+    since = _beginning(event.withdrawn_on)
+    yield said(event.equipment_id, fact, "for-sale", None, since=since, for_good=True)
+    yield from _rescheduled(event.equipment_id, event.books, fact, since)
+
+
+def _rescheduled(machine: str, books: tuple[TermsOfBook, ...], fact: Recorded, since: datetime) -> Iterator[Change]:
+    """Other terms from then on; what the book has the machine at stays, but for its version."""
+    for it in books:
+        terms = it.terms.model_dump(mode="json", exclude_none=True)
+        revision = {"version": fact.version, "recorded_at": fact.recorded_at}
+        for what, content in (("terms", terms), ("revision", revision)):
+            yield said(machine, fact, f"book-{what}", content, about=it.book.value, since=since, for_good=True)
+
+
+@past.on
 def retired(event: EquipmentRetired, fact: Recorded) -> Iterator[Change]:
     how = {"retired_on": event.retired_date, "retired_by": event.retired_by, "retirement_reason": event.reason}
     yield said(event.equipment_id, fact, "retired", how)
@@ -319,6 +345,7 @@ def machines(at: Moments) -> Select[Any]:
             assignee["id"].astext.label("assignee_id"),
             cast(assignee["since"].astext, DateTime(timezone=True)).label("assigned_at"),
             cast(assignee["expected_return_on"].astext, Date).label("expected_return_on"),
+            cast(own.c.said["for-sale"].astext, Date).label("for_sale_since"),
             cast(gone["retired_on"].astext, Date).label("retired_on"),
             *(gone[name].astext.label(name) for name in ("retired_by", "retirement_reason")),
             cast(own.c.said["broken"].astext, DateTime(timezone=True)).label("broken_down_since"),
@@ -392,8 +419,10 @@ def books(at: Moments) -> Select[Any]:
             cast(gone["on"].astext, Date).label("disposed_on"),
             _amount(gone["value"]).label("disposal_value"),
             *(_amount(gone[name]).label(name) for name in ("proceeds", "gain")),
-            cast(held.c.value["version"].astext, BigInteger).label("version"),
-            cast(held.c.value["recorded_at"].astext, DateTime(timezone=True)).label("updated_at"),
+            _latest("version", BigInteger(), held.c.value, own.c.said["book-revision"]),
+            _latest(
+                "recorded_at", DateTime(timezone=True), held.c.value, own.c.said["book-revision"], label="updated_at"
+            ),
         )
         .select_from(held)
         .join(own, true())
@@ -413,10 +442,14 @@ def _of_book(held: FromClause, at: Moments) -> Select[Any]:
         facts.c.company_id == held.c.company_id,
         facts.c.equipment_id == held.c.equipment_id,
         facts.c.about == held.c.about,
-        facts.c.fact.in_(("book-terms", "book-account", "book-disposal", "book-opened")),
+        facts.c.fact.in_(("book-terms", "book-account", "book-disposal", "book-opened", "book-revision")),
         facts.c.value.is_not(None),
         _hold(facts, at),
     )
+
+
+def _latest(name: str, kind: TypeEngine[Any], *of: ColumnElement[Any], label: str = "") -> ColumnElement[Any]:
+    return func.greatest(*(cast(one[name].astext, kind) for one in of)).label(label or name)
 
 
 def _amount(value: ColumnElement[Any]) -> ColumnElement[Any]:

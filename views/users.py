@@ -19,6 +19,7 @@ from domain.user import (
     UserReactivated,
     UserRolesChanged,
 )
+from views.companies import table as companies
 from views.items import Version
 from views.reading import Reader
 from views.resource import Filter, ItemModel, LineOfText, Resource, Sort
@@ -130,15 +131,19 @@ class Person:
     email: str
     roles: tuple[str, ...]
     active: bool
+    suspended: bool
+    """Whether the whole company is."""
 
 
 async def person(reader: Reader, *, user_id: str | None = None, email: str | None = None) -> Person | None:
     """Somebody of the reader's company, by id or by address; addresses that differ in case alone are one."""
     wanted = table.c.user_id == user_id if email is None else func.lower(table.c.email) == email.lower()
-    columns = (table.c.user_id, table.c.name, table.c.email, table.c.roles, table.c.active)
-    found = await reader.connection.execute(select(*columns).where(table.c.company_id == reader.company_id, wanted))
-    row = found.one_or_none()
-    return Person(row.user_id, row.name, row.email, tuple(row.roles), row.active) if row else None
+    columns = (table.c.user_id, table.c.name, table.c.email, table.c.roles, table.c.active, companies.c.suspended_at)
+    named = select(*columns).outerjoin_from(table, companies, table.c.company_id == companies.c.company_id)
+    row = (await reader.connection.execute(named.where(table.c.company_id == reader.company_id, wanted))).one_or_none()
+    if row is None:
+        return None
+    return Person(row.user_id, row.name, row.email, tuple(row.roles), row.active, row.suspended_at is not None)
 
 
 def item(row: RowMapping) -> UserItem:

@@ -20,7 +20,7 @@ from api.app import make_app
 from api.passwords import COMMON, faults
 from ops.records import read_all
 from ops.verify import audit
-from tests.api.callers import Api, Caller, until
+from tests.api.callers import Api, Caller, open_company, until
 from tests.api.test_tokens import public_pem
 from tests.ops.shell import Shell
 from topics.catalogue import TOPICS, TOPICS_OF
@@ -97,6 +97,39 @@ def person(world: Api, ann: Caller) -> Person:
 
 def said(answer: requests.Response) -> tuple[int, str]:
     return answer.status_code, answer.json().get("code", "")
+
+
+def founder(world: Api) -> tuple[str, dict[str, str]]:
+    """A new company, and what its admin signs in with."""
+    company, password = f"susp-{uuid4().hex[:8]}", secret(f"correct horse {uuid4().hex}")
+    open_company(world, company, "ada")
+    until(lambda: world.user("ada", company).get("me").status_code == 200, "the views know her")
+    invited = world.user("ada", company).post("auth/invitations", {"user_id": "ada"})
+    assert invited.status_code == 201, invited.text
+    token = secret(invited.json()["one_time_token"])
+    body = {"company_id": company, "user_id": "ada", "token": token, "new_password": password}
+    assert world.nobody().post("auth/password/reset", body).status_code == 204
+    return company, {"company_id": company, "email": "ada@example.com", "password": password}
+
+
+def test_nobody_of_a_suspended_company_signs_in_or_stays_until_it_goes_on(world: Api) -> None:
+    company, known = founder(world)
+    nobody, operator = world.nobody(), world.operator()
+    session = nobody.post("auth/login", known)
+    assert session.status_code == 200, session.text
+    wish = {"refresh_token": secret(session.json()["refresh_token"])}
+    suspended = operator.do(f"companies/{company}/suspend", {"reason": "unpaid"})
+    assert suspended.status_code == 200
+    until(lambda: said(world.user("ada", company).get("me")) == (403, "not-permitted"), "the views know of it")
+    for answer in (nobody.post("auth/login", known), nobody.post("auth/refresh", wish)):
+        assert said(answer) == (403, "not-permitted")
+        assert "suspended" in answer.json()["detail"]
+    assert said(nobody.post("auth/refresh", wish)) == (401, "session-over")
+    wrong = nobody.post("auth/login", known | {"password": "something else altogether"})
+    assert said(wrong) == (401, "sign-in-refused")
+    assert operator.do(f"companies/{company}/reactivate", {}).status_code == 200
+    until(lambda: world.user("ada", company).get("me").status_code == 200, "the views know of it")
+    assert nobody.post("auth/login", known).status_code == 200
 
 
 # --- signing in -----------------------------------------------------------------------------------------------------

@@ -112,6 +112,25 @@ def test_only_an_admin_makes_keys_and_a_refusal_shows_no_secret(world: Api, ann:
     assert problem(brought, 422, "invalid")["errors"][0]["field"] == "public_key"
 
 
+def test_a_repeated_request_makes_no_second_key_and_is_told_that_the_secret_was_shown(ann: Caller) -> None:
+    body = {"key_id": f"plant-{uuid4().hex[:8]}", "name": "Plant", "permissions": PERMITTED}
+    once = {"Idempotency-Key": uuid4().hex}
+    first = ann.do("auth/keys", body, once)
+    assert first.status_code == 201, first.text
+    until(lambda: ann.get(first.json()["command"]).json()["status"] == "accepted", "the outcome can be read")
+    again = ann.do("auth/keys", body, once)
+    assert problem(again, 409, "key-shown")["resource"] == first.json()["resource"]
+    assert "bcp_" not in again.text
+    assert ann.get(first.json()["resource"]).json()["public_key"] == Secret.parse(first.json()["secret"]).public_key
+
+
+def test_a_key_of_repetition_that_stood_for_something_else_is_refused_as_everywhere(ann: Caller) -> None:
+    once = {"Idempotency-Key": uuid4().hex}
+    assert ann.do("categories", category() | {"name": f"Cranes {uuid4().hex}"}, once).status_code == 201
+    body = {"key_id": f"plant-{uuid4().hex[:8]}", "name": "Plant", "permissions": PERMITTED}
+    problem(ann.do("auth/keys", body, once), 422, "id-reused")
+
+
 def test_an_admin_may_bring_a_public_key(world: Api, ann: Caller) -> None:
     own = Secret.new("acme", f"own-{uuid4().hex[:8]}")
     body = {"key_id": own.key_id, "name": "Own", "permissions": PERMITTED, "public_key": own.public_key}

@@ -9,7 +9,7 @@ from domain.asset import AssetImported, AssetRecord, AssetState
 from domain.charges import Method
 from domain.company import CompanySuspended
 from domain.decider import Rule
-from domain.equipment import EquipmentMoved
+from domain.equipment import EquipmentHeldForSale, EquipmentMoved
 from domain.letter import LetterDiscarded
 from domain.model import Event
 from domain.plan import NextOccurrencePlanned, PlanPaused, RecordOccurrence
@@ -239,6 +239,8 @@ FULL: dict[str, dict[str, Any]] = {
         "period": "2024-03",
         "units": "120.5",
     },
+    "equipment.hold-for-sale": {"equipment_id": "ex-7", "held_on": "2026-11-20"},
+    "equipment.withdraw-from-sale": {"equipment_id": "ex-7", "withdrawn_on": "2026-11-22"},
     "equipment.retire": {"equipment_id": "ex-7", "reason": "worn out", "proceeds": MONEY},
     "part.define": {
         "part_id": "belt",
@@ -323,6 +325,9 @@ STORIES = {
     "equipment.revise-depreciation": given(ACME, EXCAVATOR, depreciated(), postings(2)),
     "equipment.post-depreciation": given(
         ACME, EXCAVATOR, depreciated(method=Method.UNITS_OF_PRODUCTION, total_units="1000")
+    ),
+    "equipment.withdraw-from-sale": given(
+        ACME, EXCAVATOR, EquipmentHeldForSale(equipment_id="ex-7", held_on=date(2026, 11, 20))
     ),
     "plan.resume": STORY.and_then([PlanPaused(plan_id="weekly", reason="strike")]),
     "plan.record-occurrence": STORY,

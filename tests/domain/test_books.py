@@ -15,6 +15,7 @@ from domain.depreciation import (
     Disposal,
     Frequency,
     Opening,
+    TermsOfBook,
     posting_id,
 )
 from domain.equipment import (
@@ -23,17 +24,21 @@ from domain.equipment import (
     DepreciationRevised,
     DepreciationSet,
     EquipmentCreated,
+    EquipmentHeldForSale,
     EquipmentRetired,
+    EquipmentWithdrawnFromSale,
+    HoldForSale,
     MeterReadingRecorded,
     PostDepreciation,
     RenameEquipment,
     RetireEquipment,
     ReviseDepreciation,
     SetDepreciation,
+    WithdrawFromSale,
 )
 from domain.maintenance import Meter
 from domain.model import Money
-from domain.periods import Convention
+from domain.periods import Convention, Pause
 from tests.domain.acme import (
     ACME,
     ADA,
@@ -403,6 +408,128 @@ def test_proceeds_are_in_the_currency_of_the_books() -> None:
     sold = RetireEquipment(equipment_id="ex-7", reason="worn out", proceeds=Money(amount="1", currency="USD"))
     given(ACME, EXCAVATOR, depreciated()).when(sold, by=MAX).then_rejected("proceeds-in-other-currency")
     given(ACME, EXCAVATOR).when(sold, by=MAX).then(retired(proceeds=sold.proceeds))
+
+
+# --- held for sale --------------------------------------------------------------------------------------------------
+
+
+def hold(day: date | None = None) -> HoldForSale:
+    return HoldForSale(equipment_id="ex-7", held_on=day)
+
+
+def keep(day: date | None = None) -> WithdrawFromSale:
+    return WithdrawFromSale(equipment_id="ex-7", withdrawn_on=day)
+
+
+def held(day: date, *books: TermsOfBook) -> EquipmentHeldForSale:
+    return EquipmentHeldForSale(equipment_id="ex-7", held_on=day, books=books)
+
+
+def kept(day: date, *books: TermsOfBook) -> EquipmentWithdrawnFromSale:
+    return EquipmentWithdrawnFromSale(equipment_id="ex-7", withdrawn_on=day, books=books)
+
+
+def paused(since: date, until: date | None = None, posted_until: date | None = None) -> TermsOfBook:
+    pause = Pause(since=since, until=until, posted_until=posted_until)
+    return TermsOfBook(book=FINANCIAL, terms=terms(pauses=(pause,)))
+
+
+JUNE, OCTOBER = date(2024, 6, 20), date(2024, 10, 10)
+
+
+def test_a_machine_that_is_for_sale_is_not_depreciated_until_it_is_kept() -> None:
+    """900 a month from March 2024, three posted: 117,300.
+
+    June counts in full, as the sale began after its 15th: 116,400. Kept on 10 October, so October counts in full:
+    July, August and September cost nothing, October 900 again.
+    """
+    may = date(2024, 5, 31)
+    story = given(ACME, EXCAVATOR, depreciated(), postings(3))
+    story = story.when(hold(JUNE), by=MAX).then(held(JUNE, paused(JUNE, posted_until=may)))
+    story = story.when(hold(JUNE)).then_nothing().when(hold()).then_nothing()
+    story = story.when(post("2024-06")).then(postings(4)[-1])
+    story.when(post("2024-07")).then_rejected("depreciation-paused")
+    story = story.when(keep(OCTOBER), by=MAX).then(kept(OCTOBER, paused(JUNE, OCTOBER, may)))
+    story = story.when(keep(OCTOBER)).then_nothing().when(keep()).then_nothing()
+    charged = []
+    for period in ("2024-07", "2024-08", "2024-09", "2024-10"):
+        answer = story.when(post(period))
+        charged.append(answer.facts[0].event.model_dump(include={"amount", "value"}))
+        story = answer.story
+    assert charged == [
+        *[{"amount": "0.00", "value": "116400.00"}] * 3,
+        {"amount": "900.00", "value": "115500.00"},
+    ]
+
+
+def test_a_machine_that_is_sold_has_the_value_that_it_had_when_it_was_put_up_for_sale() -> None:
+    """116,400 as above, sold two years later for 100,000: a loss of 16,400; 900 are still to be charged."""
+    story = given(ACME, EXCAVATOR, depreciated(), postings(3)).when(hold(JUNE)).story
+    sold = RetireEquipment(equipment_id="ex-7", reason="worn out", proceeds=soles("100000.00"))
+    loss = Disposal(book=FINANCIAL, currency="PEN", depreciation="900.00", value="116400.00", gain="-16400.00")
+    story.when(sold, by=MAX).then(retired(loss, proceeds=soles("100000.00")))
+
+
+def test_what_a_meter_counts_while_the_machine_is_for_sale_is_no_work() -> None:
+    """108,000 over 1,000 units is 108 a unit: 100 are worked before the sale, 7 shown to buyers, 5 after it."""
+    story = given(ACME, EXCAVATOR, reading("0"), depreciated(**BY_UNITS, meter=Meter.HOURS), reading("100"))
+    story = story.when(hold(date(2024, 3, 20))).story.and_then([reading("107")])
+    march = story.when(post())
+    assert units_of(march) == ("100", "10800.00")
+    march.story.when(post("2024-04")).then_rejected("depreciation-paused")
+    story = march.story.when(keep(date(2024, 4, 1))).story.and_then([reading("112")])
+    assert units_of(story.when(post("2024-04"))) == ("5", "540.00")
+
+
+def test_terms_that_are_set_while_the_machine_is_for_sale_know_it() -> None:
+    story = given(ACME, PRICED).when(hold(JUNE)).then(held(JUNE))
+    answer = story.when(set_(plan=plan(), salvage=soles("12000.00"))).then(depreciated(pauses=(Pause(since=JUNE),)))
+    answer = answer.when(set_(plan=plan(), salvage=soles("12000.00"))).then_nothing()
+    answer.when(keep(OCTOBER)).then(kept(OCTOBER, paused(JUNE, OCTOBER)))
+
+
+def test_a_machine_for_sale_can_lose_value_and_have_another_plan() -> None:
+    story = given(ACME, EXCAVATOR, depreciated(), postings(4)).when(hold(JUNE)).story
+    (fact,) = story.when(revise("2024-07", value=soles("100000.00"))).facts
+    assert isinstance(fact.event, DepreciationRevised)
+    assert fact.event.value == "100000.00"
+    assert fact.event.terms.pauses[0].since == JUNE
+
+
+def test_a_sale_has_one_beginning_and_one_end_and_sales_follow_each_other() -> None:
+    story = given(ACME, EXCAVATOR, held(JUNE))
+    story.when(hold(OCTOBER)).then_rejected("equipment-for-sale")
+    story.when(keep(date(2024, 6, 19))).then_rejected("withdrawn-before-held")
+    story = story.and_then([kept(OCTOBER)])
+    story.when(keep(TODAY)).then_rejected("equipment-not-for-sale")
+    story.when(hold(date(2024, 10, 9))).then_rejected("equipment-for-sale")
+    story.when(hold(OCTOBER)).then(held(OCTOBER))
+    given(ACME, EXCAVATOR).when(keep()).then_rejected("equipment-not-for-sale")
+
+
+def test_a_sale_begins_and_ends_within_the_machine_s_service_and_not_in_the_future() -> None:
+    story = given(ACME, EXCAVATOR)
+    story.when(hold()).then(held(TODAY)).when(keep()).then(kept(TODAY))
+    story.when(hold(TODAY + timedelta(days=1))).then_rejected("happened-in-future")
+    story.when(hold(date(2023, 1, 1))).then_rejected("happened-before-service")
+    gone = story.and_then([RETIRED])
+    gone.when(hold()).then_rejected("equipment-retired")
+    gone.when(keep()).then_rejected("equipment-retired")
+
+
+@pytest.mark.parametrize("actor", [TESS, DEPRECIATION, OPERATOR])
+def test_only_managers_put_machines_up_for_sale(actor: str) -> None:
+    for_sale = given(ACME, EXCAVATOR, held(JUNE))
+    assert given(ACME, EXCAVATOR).when(hold(), by=actor).code in ("forbidden", "actor-unknown")
+    assert for_sale.when(keep(), by=actor).code in ("forbidden", "actor-unknown")
+
+
+def test_holding_and_keeping_take_each_other_back() -> None:
+    (offered,) = given(ACME, EXCAVATOR, depreciated()).when(hold(JUNE)).facts
+    assert offered.event.inverse() == keep(JUNE)
+    story = given(ACME, EXCAVATOR, depreciated(), held(JUNE, paused(JUNE))).when(keep(JUNE)).story
+    assert [fact.event.model_dump()["amount"] for fact in story.when(post()).facts] == ["900.00"]
+    assert kept(OCTOBER).inverse() == hold(OCTOBER)
 
 
 def test_decades_of_months_that_nobody_posted_are_one_charge_at_the_end() -> None:

@@ -352,6 +352,70 @@ def test_a_machine_that_goes_before_its_last_posting_keeps_what_was_posted() -> 
     assert value_on(account, date(2024, 2, 1)) == 600
 
 
+# --- held for sale --------------------------------------------------------------------------------------------------
+
+DAILY: dict[str, Any] = {"months": 12, "convention": Convention.DAILY}
+
+
+def held(account: Account, day: date) -> Account:
+    return account.rescheduled(account.held_from(day), Decimal(0))
+
+
+def kept(account: Account, day: date) -> Account:
+    return account.rescheduled(account.going_on_from(day), Decimal(0))
+
+
+def test_depreciation_stops_on_the_day_of_a_sale_s_beginning_and_goes_on_after_it() -> None:
+    """3,660 over the 366 days from 2024-01-01 is 10 a day.
+
+    Held from 11 March: January 31 days, February 29, March 10. Kept from 21 May: 71 days did not count (21 of March, 30
+    of April, 20 of May), so 11 days of May do, and the last of the 366 is 12 March 2025.
+    """
+    account = posted(Account.of(terms(Method.STRAIGHT_LINE, "3660", **DAILY)), 2)
+    for_sale = held(account, date(2024, 3, 11))
+    assert amounts(ahead(for_sale)) == ["100.00"]
+    assert str(value_on(for_sale, date(2026, 1, 1))) == "2960.00"
+    entries = list(ahead(kept(for_sale, date(2024, 5, 21))))
+    assert amounts(entries) == [
+        *("100.00", "0.00", "110.00", "300.00", "310.00", "310.00", "300.00"),
+        *("310.00", "300.00", "310.00", "310.00", "280.00", "120.00"),
+    ]
+    assert (label(entries[-1].month), entries[-1].value) == ("2025-03", 0)
+
+
+def test_parts_of_a_life_keep_their_weights_over_a_pause() -> None:
+    """Two years of digits, 7,200: 400 a month, then 200; for sale over April and May, by full months."""
+    account = posted(Account.of(terms(Method.SUM_OF_YEARS_DIGITS, "7200", months=24)), 3)
+    kept_again = kept(held(account, date(2024, 4, 10)), date(2024, 6, 15))
+    assert amounts(ahead(kept_again)) == ["0.00"] * 2 + ["400.00"] * 9 + ["200.00"] * 12
+
+
+def test_what_was_posted_before_a_late_word_of_the_sale_stays() -> None:
+    """1,200 over a year is 100 a month; held since March, said when June was posted, kept since August."""
+    account = posted(Account.of(terms(Method.STRAIGHT_LINE, "1200", months=12)), 6)
+    for_sale = held(account, date(2024, 3, 1))
+    assert amounts(ahead(for_sale)) == []
+    assert for_sale.value == 600
+    assert amounts(ahead(kept(for_sale, date(2024, 8, 1)))) == ["0.00"] + ["100.00"] * 6
+    assert amounts(ahead(kept(for_sale, date(2024, 3, 1)))) == ["100.00"] * 6
+
+
+def test_a_day_of_keeping_that_was_posted_over_is_the_day_after() -> None:
+    """10 a day; March was posted with 10 days of the sale's beginning, so what follows begins with April."""
+    account = held(posted(Account.of(terms(Method.STRAIGHT_LINE, "3660", **DAILY)), 2), date(2024, 3, 11))
+    assert amounts(ahead(kept(posted(account, 1), date(2024, 3, 20))))[:2] == ["300.00", "310.00"]
+
+
+def test_a_book_of_a_machine_for_sale_is_due_up_to_the_sale_s_beginning() -> None:
+    account = held(Account.of(terms(Method.STRAIGHT_LINE, "1200", months=12)), date(2024, 2, 20))
+    assert due(account, "2024-12", date(2026, 1, 1)) == ("2024-01", "2024-02")
+    by_units = terms(Method.UNITS_OF_PRODUCTION, "100", total_units="700", meter=Meter.HOURS)
+    for_sale = held(Account.of(by_units), date(2024, 2, 20))
+    assert due(for_sale, "2024-12", date(2026, 1, 1)) == ("2024-01", "2024-02")
+    assert following(posted(for_sale, 2)) is None
+    assert due(kept(for_sale, date(2024, 3, 1)), "2024-03", date(2026, 1, 1)) == ("2024-01", "2024-02", "2024-03")
+
+
 # --- whatever the terms ---------------------------------------------------------------------------------------------
 
 
@@ -435,6 +499,24 @@ def test_after_a_revision_the_rest_is_charged_over_the_life_that_is_left(
     assert all(entry.amount >= 0 for entry in entries)
     if before.posted:
         assert entries[0].month == number_of(before.posted) + terms.step
+
+
+@for_all(any_terms(), st.integers(0, 30), st.integers(-40, 4_000), st.integers(0, 800), st.integers(0, 4))
+def test_a_sale_that_came_to_nothing_changes_when_a_life_is_charged_and_not_what(
+    terms: Terms, periods: int, days: int, later: int, meanwhile: int
+) -> None:
+    assume(terms.available_on < date(2180, 1, 1))
+    before = posted(Account.of(terms), periods)
+    day = terms.available_on + timedelta(days=days)
+    for_sale = held(before, day)
+    assert value_on(for_sale, day) == value_on(before, day) == value_on(for_sale, day + timedelta(days=later))
+    stopped = posted(for_sale, meanwhile)
+    assert stopped.value >= value_on(for_sale, day)
+    entries = whole_life(kept(stopped, day + timedelta(days=later)))
+    assert sum(entry.amount for entry in entries) == stopped.value - terms.salvage.decimal
+    assert all(entry.amount >= 0 for entry in entries)
+    if stopped.posted and entries:
+        assert entries[0].month == number_of(stopped.posted) + terms.step
 
 
 @for_all(any_terms(), st.integers(0, 30), st.integers(-40, 40_000), st.integers(0, 400))

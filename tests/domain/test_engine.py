@@ -29,7 +29,7 @@ from tests.domain.acme import (
     TESS,
     scheduled,
 )
-from tests.domain.samples import ADMITTED, LOADER
+from tests.domain.samples import ADMITTED, DISCARDED, LOADER
 from tests.domain.scenario import NOW, TYPES, Story, given
 
 RENAME = RenameEquipment(equipment_id="ex-7", name="Digger")
@@ -231,7 +231,7 @@ def test_a_state_of_a_build_that_knows_more_can_still_be_read() -> None:
 
 
 def test_keys_of_aggregates_are_told_from_all_others() -> None:
-    story = given(ACME, STOREKEEPER, PLANT, EXCAVATOR, FILTER, PLANNED, LOADER, ADMITTED)
+    story = given(ACME, STOREKEEPER, PLANT, EXCAVATOR, FILTER, PLANNED, LOADER, ADMITTED, DISCARDED)
     found = {key: folded_under(key) for key in (*story.records, engine.chain_key("acme"), "~head/3")}
     names = {folded.name for folded in found.values() if folded}
     assert names == {decider.name for decider in DECIDERS} | set(ROSTERS)

@@ -31,6 +31,7 @@ from domain.maintenance import MaintenanceType, Meter
 from domain.masks import DEFAULT_MASK
 from domain.model import Command, Day, Email, Id, Instant, Money, Name, Role, State, TaxId
 from domain.part import Issue, Part, StockLevel, StockReserved, UnitCost
+from domain.periods import Pause
 from domain.plan import Plan
 from domain.platform import Process, platform
 from domain.recurrence import Schedule
@@ -100,6 +101,7 @@ accounts = st.builds(
     since=some([None, "2026-09"]),
     used_since=counts,
     metered=counts,
+    halted=st.none() | counts,
 )
 quantities = st.from_regex(r"\A(0|[1-9][0-9]{0,8})(\.[0-9]{1,4})?\Z")
 issues = st.builds(Issue, out=quantities, unit_cost=quantities, equipment_id=ids, job_id=ids)
@@ -143,6 +145,7 @@ states: dict[str, st.SearchStrategy[State]] = {
         in_service_on=days,
         purchase_price=some([None, soles("412000.00")]),
         accounts=st.dictionaries(some(BookName), accounts),
+        sales=some([(), (Pause(since=TODAY),), (Pause(since=TODAY, until=TODAY, posted_until=TODAY),)]),
         open_jobs=st.dictionaries(ids, jobs, max_size=4),
         done_jobs=st.lists(text, max_size=4).map(tuple),
         cancelled_jobs=st.lists(text, max_size=4).map(tuple),
@@ -289,6 +292,8 @@ def choices(dice: Random, today: datetime) -> dict[str, Any]:
         "maintenance_type": list(MaintenanceType),
         "scheduled_date": days,
         "expected_return": [None, *days],
+        "held_on": [None, *days[:2]],
+        "withdrawn_on": [None, *days[:2]],
         "in_service_on": [date(2024, 3, 1), date(2026, 1, 1)],
         "purchased_on": [None, date(2025, 1, 1)],
         "breakdown_id": ["pump", "pump", "hose", f"fault-{today:%j}"],

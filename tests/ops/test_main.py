@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from domain import OFFERED
+from domain import OFFERED, REALMS
 from domain.decider import kebab
 from ops import stack
 from ops.errors import Fault
@@ -95,7 +95,10 @@ def test_a_wrong_setting_is_named_with_its_fault(bitcorp: Shell) -> None:
 def test_describe_lists_all_topics_and_commands(bitcorp: Shell) -> None:
     described = json.loads(bitcorp("describe", "--json").out)
     assert [topic["topic"] for topic in described["topics"]] == [topic.named("erp") for topic in TOPICS]
-    assert {command["type"] for command in described["commands"]} == set(OFFERED)
+    rules = {rule.type: rule for realm in REALMS.values() for rule in realm.rules.values()}
+    assert {command["type"] for command in described["commands"]} == set(rules)
+    assert {command["type"] for command in described["commands"] if command["route"]} == set(OFFERED)
+    assert {event["type"] for event in described["events"]} == {it for realm in REALMS.values() for it in realm.events}
     assert all(described[name] for name in ("events", "refusals", "views", "metrics", "settings"))
     assert {"method": "GET", "path": "/health"} in described["routes"]
 

@@ -8,9 +8,18 @@ import pytest
 from domain.category import CategoryDefined
 from domain.charges import Method
 from domain.company import DepreciationPolicyUpdated
-from domain.depreciation import BookPolicy, Disposal, ahead
-from domain.equipment import DepreciationRevised, Equipment, EquipmentRetired, EquipmentVoided, equipment
+from domain.depreciation import BookPolicy, Disposal, TermsOfBook, ahead
+from domain.equipment import (
+    DepreciationRevised,
+    Equipment,
+    EquipmentHeldForSale,
+    EquipmentRetired,
+    EquipmentVoided,
+    EquipmentWithdrawnFromSale,
+    equipment,
+)
 from domain.model import Event
+from domain.periods import Pause
 from domain.record import Recorded
 from tests.domain.acme import ACME, EXCAVATOR, FINANCIAL, TAX, depreciated, plan, postings, soles, terms
 from tests.views.conftest import World
@@ -43,12 +52,25 @@ UNITS: dict[str, Any] = {"method": Method.UNITS_OF_PRODUCTION, "total_units": "1
 
 VOIDED = EquipmentVoided(equipment_id="ex-7", reason="typed twice")
 
+PAUSE = Pause(since=date(2024, 6, 20), posted_until=date(2024, 5, 31))
+HELD = EquipmentHeldForSale(
+    equipment_id="ex-7", held_on=PAUSE.since, books=(TermsOfBook(book=FINANCIAL, terms=terms(pauses=(PAUSE,))),)
+)
+KEPT_ON = date(2024, 10, 10)
+KEPT = EquipmentWithdrawnFromSale(
+    equipment_id="ex-7",
+    withdrawn_on=KEPT_ON,
+    books=(TermsOfBook(book=FINANCIAL, terms=terms(pauses=(PAUSE.model_copy(update={"until": KEPT_ON}),))),),
+)
+
 LIVES: dict[str, tuple[Event, ...]] = {
     "set": (EXCAVATOR, depreciated()),
     "set again": (EXCAVATOR, depreciated(), depreciated(life_months=60)),
     "two books": (EXCAVATOR, depreciated(), depreciated(TAX, life_months=60), *postings(2)),
     "posted": (EXCAVATOR, depreciated(), *postings(3)),
     "revised": (EXCAVATOR, depreciated(), *postings(3), DEARER),
+    "for sale": (EXCAVATOR, depreciated(), *postings(3), HELD),
+    "kept": (EXCAVATOR, depreciated(), *postings(3), HELD, KEPT),
     "taken back": (EXCAVATOR, depreciated(), VOIDED),
     "by units": (EXCAVATOR, depreciated(**UNITS), postings(1)[0].model_copy(update={"units": "12.5"})),
 }
@@ -96,6 +118,38 @@ async def test_the_machine_itself_has_the_version_of_its_last_posting(world: Wor
     machine = await world.see(EQUIPMENT, equipment_id="ex-7")
     assert machine is not None
     assert machine.version == 4
+
+
+async def test_a_machine_for_sale_says_since_when_and_has_no_charges_to_come_until_it_is_kept(world: World) -> None:
+    async def shown() -> tuple[date | None, list[str], list[str]]:
+        machine = await world.see(EQUIPMENT, equipment_id="ex-7")
+        (book,) = (await world.list(SCHEDULES, {"equipment_id": "ex-7"})).items
+        assert machine is not None
+        periods = [it.period for it in book.periods]
+        return machine.for_sale_since, periods[:1] + periods[-1:], [it.amount.amount for it in book.periods[:5]]
+
+    await world.tell(*LIVES["for sale"])
+    assert await shown() == (PAUSE.since, ["2024-06", "2024-06"], ["900.00"])
+    await world.tell(KEPT)
+    assert await shown() == (None, ["2024-06", "2034-05"], ["900.00", "0.00", "0.00", "0.00", "900.00"])
+
+
+async def test_the_past_knows_when_a_machine_was_for_sale(world: World) -> None:
+    await world.tell(*LIVES["kept"])
+
+    async def at(day: date) -> tuple[date | None, int]:
+        moments = Moments(LATEST, datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
+        async with reading(world.readers, world.company) as reader:
+            assert EQUIPMENT.at is not None
+            machine = await one(reader, EQUIPMENT.at(moments), {"equipment_id": "ex-7"})
+        book = await then(world, valid_at=moments.valid_at)
+        assert machine is not None
+        assert book is not None
+        return machine.for_sale_since, len(book.terms.pauses)
+
+    assert [await at(day) for day in (date(2024, 6, 19), PAUSE.since, KEPT_ON)] == [
+        *((None, 0), (PAUSE.since, 1), (None, 1)),
+    ]
 
 
 async def test_a_machine_that_was_sold_has_no_value_and_tells_its_loss(world: World) -> None:
