@@ -33,7 +33,7 @@ test-slow: $(READY) ## Run the slow tests: ten rounds of kill -9, thousands of s
 	@$(PY) -m pytest -m slow
 
 test-fast: $(READY) ## Run the tests that need no servers.
-	@$(PY) -m pytest -n 2 -m "not servers and not slow and not thorough"
+	@$(PY) -m pytest -p no:schemathesis -n 2 -m "not servers and not slow and not thorough"
 
 lint: $(READY) ## Check style, types, which room imports which, that no secret is in the tree, known faults of packages.
 	@$(PY) -m ruff check

@@ -1,6 +1,7 @@
 """The AsyncAPI 3 document: what travels on Kafka, computed from the catalogue, the commands and the events."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import version
 from operator import itemgetter
 from typing import Any
@@ -43,8 +44,9 @@ OPERATIONS = (
 )
 
 
+@cache
 def document() -> dict[str, Any]:
-    """The whole document; the same for the same code."""
+    """The whole document; the same for the same code, and one object for all who ask."""
     schemas = Schemas(
         [
             *((rule.command, "validation") for rule in OFFERED.values()),

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, computed from the deciders, the views' resources and the problems."""
 
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -61,8 +61,9 @@ OPEN_PATHS = {
 }
 
 
+@cache
 def document() -> dict[str, Any]:
-    """The whole document; the same for the same code."""
+    """The whole document; the same for the same code, and one object for all who ask."""
     schemas = Schemas(
         [
             *((rule.command, "validation") for rule in OFFERED.values()),

@@ -66,6 +66,7 @@ class Memory:
         return (fleet.ACCEPTED if events else fleet.NOTHING), events, False
 
 
+@pytest.mark.thorough
 def test_every_command_of_the_fleet_leads_to_what_its_row_says(sent: list[fleet.Sent], records: list[Record]) -> None:
     memory = Memory()
     pairs = zip(sent, records, strict=True)
@@ -136,6 +137,7 @@ def test_the_partitioner_of_librdkafka_puts_every_company_of_the_fleet_astray(se
     assert all(crc32(company) % partitions != partition_of(company, partitions) for company in companies)
 
 
+@pytest.mark.thorough
 def test_the_data_files_are_written_anew_byte_for_byte(tmp_path: Path) -> None:
     load("fleet/make.py").main(tmp_path)
     for folder in (fleet.PAST, fleet.TODAY):

@@ -18,6 +18,7 @@ def explored(protocol: Protocol, most: int = 1_000_000) -> Explored[World]:
     return explore(World(), protocol.steps, wrong(protocol), good_end(protocol), most)
 
 
+@pytest.mark.thorough
 def test_two_owners_make_one_history_of_three_commands_whatever_happens_when() -> None:
     found = explored(Protocol(COMMANDS[:3]))
     assert found.holds, str(found)

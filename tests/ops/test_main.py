@@ -54,6 +54,7 @@ def test_an_unknown_command_is_a_wrong_argument(bitcorp: Shell) -> None:
     assert 'Unknown command "deploy"' in said.text
 
 
+@pytest.mark.thorough
 def test_a_closed_pipe_ends_the_output_quietly() -> None:
     run = subprocess.run(
         f"'{sys.executable}' -m ops.main describe commands | true", shell=True, capture_output=True, text=True

@@ -24,6 +24,7 @@ RULE = next(rule for rule in OFFERED.values() if rule.command is ScheduleMainten
 JOB = {"equipment_id": "EX-7", "job_id": "j1", "maintenance_type": "PREVENTIVE", "scheduled_date": "2030-01-02"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rule", OFFERED.values(), ids=lambda rule: rule.verb)
 def test_help_lists_the_fields_of_the_command_and_its_permission(bitcorp: Shell, rule: Any) -> None:
     said = bitcorp("send", kebab(rule.command.__name__), "--help")
