@@ -44,12 +44,15 @@ class Following:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def ends(self, topic: str) -> dict[int, int]:
-        """The end offset of each partition of a topic. Raises KafkaError, OSError."""
+    async def ends(self, *topics: str) -> dict[tuple[str, int], int]:
+        """The end offset of each partition (topic, number), asked for at once: a question waits for the fetch that is
+        under way. Raises KafkaError, OSError."""
         if self._consumer is None:
             raise ConnectionError("Kafka does not answer")
-        partitions = [TopicPartition(topic, partition) for _, partition in self._consumer.assignment()]
-        return {found.partition: end for found, end in (await self._consumer.end_offsets(partitions)).items()}
+        partitions = [TopicPartition(topic, number) for topic in topics for _, number in self._consumer.assignment()]
+        return {
+            (found.topic, found.partition): end for found, end in (await self._consumer.end_offsets(partitions)).items()
+        }
 
     async def _follow_for_ever(self) -> None:
         while True:

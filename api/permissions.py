@@ -120,7 +120,7 @@ class Permissions(Following):
     async def took_up(self) -> None:
         """From here on no event is missed; what was remembered before may lack some."""
         self._remembered.clear()
-        self._followed_from = await self.ends(self._topic)
+        self._followed_from = {partition: end for (_, partition), end in (await self.ends(self._topic)).items()}
 
     async def holder(self, company_id: str, issuer: str, subject: str) -> str | None:
         """The user of the company for whom another provider's identity stands."""

@@ -67,10 +67,17 @@ class Probes:
         """Records not yet folded by view group; None where Kafka does not tell."""
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                ends = {source: await self._follower.ends(f"{self._prefix}.{source}") for source in SOURCES}
+                ends = await self._follower.ends(*(self._topic(source) for source in SOURCES))
         except (KafkaError, OSError, TimeoutError):
             return dict.fromkeys(GROUPS)
         return {
-            name: sum(end - read.get((name, partition), 0) for partition, end in ends[group.source].items())
+            name: sum(
+                end - read.get((name, partition), 0)
+                for (topic, partition), end in ends.items()
+                if topic == self._topic(group.source)
+            )
             for name, group in GROUPS.items()
         }
+
+    def _topic(self, source: str) -> str:
+        return f"{self._prefix}.{source}"
