@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -21,6 +22,7 @@ from topics.provision import create_topics
 from topics.settings import Settings
 
 COMPANIES = 60
+ROUNDS = 5
 
 
 def commands(count: int) -> Iterator[CommandMessage]:
@@ -176,7 +178,11 @@ async def raw_rate(settings: Settings, count: int) -> float:
 
 
 async def run(settings: Settings, count: int = 30_000) -> dict[str, float]:
-    """Both, one after the other on fresh topics; rates in commands per second."""
-    raw = await raw_rate(with_prefix(settings, "raw"), count)
-    ours = await worker_rate(with_prefix(settings, "lanes"), count)
-    return {"raw_per_second": round(raw), "worker_per_second": round(ours), "ratio": round(ours / raw, 3)}
+    """Both in turn, on fresh topics; the round whose ratio is the median, rates in commands per second. A machine that
+    is shared runs at half its speed for seconds, and one round would measure that."""
+    rounds = []
+    for _ in range(ROUNDS):
+        raw = await raw_rate(with_prefix(settings, "raw"), count)
+        ours = await worker_rate(with_prefix(settings, "lanes"), count)
+        rounds.append({"ratio": round(ours / raw, 3), "raw_per_second": round(raw), "worker_per_second": round(ours)})
+    return sorted(rounds, key=itemgetter("ratio"))[ROUNDS // 2]

@@ -100,6 +100,7 @@ def settings_of_demo(settings: Settings) -> Settings:
             "api_port": 0,
             "replication": 1,
             "single_node": True,
+            "timer_seconds": 1.0,  # somebody waits for the plan that comes due
         }
     )
 

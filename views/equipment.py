@@ -18,7 +18,6 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
-    exists,
     func,
     literal_column,
     or_,
@@ -154,11 +153,19 @@ BREAKDOWN = updating(table, "broken_down_since")
 ASSIGNED = updating(table, "assignee_kind", "assignee_id", "assigned_at", "expected_return_on")
 FOR_SALE = updating(table, "for_sale_since")
 RETIRED = updating(table, "retired_on", "retired_by", "retirement_reason", "proceeds", "proceeds_currency")
+
+
+def _of_its_jobs(aggregate: Any) -> Any:
+    """An aggregate over the machine's jobs. Which of them count is said by its FILTER: said by WHERE, PostgreSQL takes
+    the index of unfinished jobs and goes through those of the whole company."""
+    return select(aggregate).where(_of_machine).scalar_subquery()
+
+
 JOBS_CHANGED = updating(
     table,
-    next_due_on=select(func.min(jobs.c.scheduled_on)).where(_of_machine, IS_OPEN).scalar_subquery(),
-    in_maintenance=exists().where(_of_machine, jobs.c.state == JobState.STARTED.value),
-    last_maintained_on=select(func.max(jobs.c.completed_on)).where(_of_machine).scalar_subquery(),
+    next_due_on=_of_its_jobs(func.min(jobs.c.scheduled_on).filter(IS_OPEN)),
+    in_maintenance=_of_its_jobs(func.count().filter(jobs.c.state == JobState.STARTED.value) > 0),
+    last_maintained_on=_of_its_jobs(func.max(jobs.c.completed_on)),
 )
 
 
