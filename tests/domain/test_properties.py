@@ -287,6 +287,7 @@ def choices(dice: Random, today: datetime) -> dict[str, Any]:
         "company_id": ["acme"],
         "equipment_id": ["ex-7"] * 6 + ["ex-8"] * 3 + ["ex-9"],
         "job_id": ["oil", "belts", "tyres", f"job-{today:%j}"],
+        "letter_id": ["commands-0-1", "commands-0-1", "commands-3-17"],
         "category_id": ["excavators", "cranes"],
         "user_id": ["tess", "nina"],
         "maintenance_type": list(MaintenanceType),
