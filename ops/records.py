@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import methodcaller
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -15,6 +16,7 @@ from topics.cloudevents import UNREADABLE, Headers, Record
 from topics.settings import Settings
 
 AT_ONCE = 5000
+HEADERS = methodcaller("headers")
 WAIT_SECONDS = 0.1
 ANSWER_SECONDS = 10.0
 #: What Kafka says of a partition that has just been made, or is just moving.
@@ -159,9 +161,11 @@ def record_of(message: Message) -> Record:
 
 
 def _headers(message: Message) -> Headers:
+    """Where a name is not UTF-8, confluent-kafka gives a broken list and sets an exception: none of them can be had.
+    Only a call from C is sure to notice: Python's own, once it runs hot, would go on with the list and crash."""
     try:
-        return tuple(message.headers() or ())
-    except SystemError:  # confluent-kafka's, where a name is not UTF-8: none of them can be had
+        return tuple(HEADERS(message) or ())
+    except SystemError:
         return ((UNREADABLE, None),)
 
 

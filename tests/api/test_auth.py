@@ -342,6 +342,9 @@ class Guarded:
 
 
 def code_after(totp: pyotp.TOTP, steps: int) -> str:
+    """The code of an earlier step is given early in a step alone: at its end it would arrive too old."""
+    while steps < 0 and time.time() % 30 > 20:
+        time.sleep(0.2)
     return totp.at(int(time.time()) + 30 * steps)
 
 

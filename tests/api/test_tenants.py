@@ -148,13 +148,17 @@ def test_nothing_of_another_company_is_shown(theirs: Theirs, mallory: Caller, me
             assert answer.status_code in ((403, 404) if named else (200,)), answer.text
 
 
+#: Commands about a letter, which lanes do not know: the caller's own company notes the name.
+NOTED = ("/discard", "/reopen")
+
+
 def test_nothing_of_another_company_is_changed(world: Api, theirs: Theirs, mallory: Caller) -> None:
     before = written_for(world, theirs.company)
     assert before
     for _, pattern in (found for found in routes() if found[0] == "POST"):
         answer = mallory.do(theirs.path(pattern), example_for(pattern), {"If-Match": "*"})
         assert not theirs.is_in(answer, named=True), answer.text
-        if "{" in pattern:
+        if "{" in pattern and not pattern.endswith(NOTED):
             assert answer.status_code in (403, 404), (pattern, answer.text)
     assert written_for(world, theirs.company) == before
 

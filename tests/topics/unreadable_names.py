@@ -30,7 +30,7 @@ def batch_of(records: list[Record], *, compressed: bool = False, offset: int = 0
     return builder
 
 
-async def send(kafka: str, record: Record) -> None:
-    """Send it as it is."""
+async def send(kafka: str, *records: Record) -> None:
+    """Send them as they are, all to the partition of the first."""
     async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
-        await (await producer.send_batch(batch_of([record]), record.topic, partition=record.partition))
+        await (await producer.send_batch(batch_of(list(records)), records[0].topic, partition=records[0].partition))
