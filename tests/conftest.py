@@ -1,16 +1,14 @@
 """Real servers for the tests that need them: one Kafka and one PostgreSQL a run, own topics and database a test."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
-import asyncpg
 import hypothesis
 import pytest
 
 from ops.embedded import Stack
+from tests.databases import database_of
 from topics.provision import create_topics
 from topics.settings import Settings
 
@@ -61,15 +59,5 @@ def prefix(settings: Settings) -> str:
 @pytest.fixture
 def database(stack: Stack) -> Iterator[str]:
     """The DSN of a database of the test's own, dropped after it."""
-    name = f"test_{uuid4().hex[:10]}"
-    asyncio.run(_execute(stack.postgres.dsn, f"CREATE DATABASE {name}"))
-    yield urlunsplit(urlsplit(stack.postgres.dsn)._replace(path=f"/{name}"))
-    asyncio.run(_execute(stack.postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-async def _execute(dsn: str, statement: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+    with database_of(stack.postgres.dsn) as dsn:
+        yield dsn

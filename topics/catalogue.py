@@ -48,6 +48,11 @@ def _kept_for(days: int, limit: int = BATCH_LIMIT) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(days * DAY), "max.message.bytes": str(limit)}
 
 
+def _kept_for_ever(limit: int) -> dict[str, str]:
+    kept = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+    return kept | {"max.message.bytes": str(limit)}
+
+
 COMMANDS = Topic(
     "commands",
     "company_id",
@@ -62,12 +67,7 @@ EVENTS = Topic(
     "events",
     "company_id",
     "The journal: every domain event, for ever, with gap-free positions per partition.",
-    {
-        "cleanup.policy": "delete",
-        "retention.ms": "-1",
-        "retention.bytes": "-1",
-        "max.message.bytes": str(BATCH_LIMIT),
-    },
+    _kept_for_ever(BATCH_LIMIT),
     writers=frozenset({LANES}),
     readers=frozenset({LANES, API, SHELL, ANALYTICS}),
 )
@@ -91,12 +91,7 @@ IMPORTS = Topic(
     "imports",
     "company_id",
     "Records of other systems exactly as they wrote them, to be mapped; kept for ever.",
-    {
-        "cleanup.policy": "delete",
-        "retention.ms": "-1",
-        "retention.bytes": "-1",
-        "max.message.bytes": str(RECORD_LIMIT),
-    },
+    _kept_for_ever(RECORD_LIMIT),
     writers=frozenset({SHELL, UPSTREAM}),
     readers=frozenset({IMPORTER}),
 )
@@ -104,12 +99,7 @@ AUDIT = Topic(
     "audit",
     "company_id",
     "Who did what, when, from where and under which key, refused commands and failed sign-ins too; kept for ever.",
-    {
-        "cleanup.policy": "delete",
-        "retention.ms": "-1",
-        "retention.bytes": "-1",
-        "max.message.bytes": str(BATCH_LIMIT),
-    },
+    _kept_for_ever(BATCH_LIMIT),
     writers=frozenset({RECORDER}),
     readers=frozenset({RECORDER}),
 )

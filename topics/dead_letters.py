@@ -8,15 +8,23 @@ the same, and whoever looks for it needs to be told nothing.
 from uuid import UUID, uuid5
 
 from domain.decider import Actor
+from domain.engine import unauthenticated
 from domain.record import NOBODY, SetAside
 from topics.cloudevents import Malformed, Record, parse_json
-from topics.messages import CommandMessage, DeadLetter, moment_of, read_command, read_dead_letter, read_key, salvage
+from topics.messages import (
+    DIGEST,
+    CommandMessage,
+    DeadLetter,
+    moment_of,
+    read_command,
+    read_dead_letter,
+    read_key,
+    salvage,
+)
 
 #: Attempts at one command; whoever needs more has something else to mend.
 MOST_ATTEMPTS = 10
-UNPROVED = "unauthenticated"
 UNREADABLE = "unreadable"
-DIGEST = b"sha256:"
 
 
 class NotRetried(ValueError):
@@ -93,7 +101,7 @@ def retried(
             "This letter holds a digest in place of what was sent, which is secret and kept nowhere, so it cannot be "
             "tried again. Whoever sent it must do so anew."
         )
-    if actor is None and (data is not None or letter.reason == UNPROVED):
+    if actor is None and (data is not None or letter.reason == unauthenticated.code):
         why = "has other data than its sender gave it" if data is not None else "does not prove who sent it"
         raise NotRetried(f"The command {why}: name who sends it now, as --actor.")
     command = _well_formed(letter, data)

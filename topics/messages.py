@@ -27,6 +27,8 @@ from topics.upcasters import upcast
 OUTCOME_TYPE = f"{TYPE_PREFIX}.command.decided.v1"
 REROUTED = "bitcorp-rerouted"
 LONGEST_ATTRIBUTE = 200
+#: How a value begins that stands for a secret one.
+DIGEST = b"sha256:"
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SUBJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Attributes of a command that go on into outcomes, events and logs.
@@ -372,7 +374,7 @@ class DeadLetter:
 
 def digested(record: Record) -> Record:
     """The record with the SHA-256 of its value instead of it."""
-    return record._replace(value=b"sha256:" + hashlib.sha256(record.value or b"").hexdigest().encode())
+    return record._replace(value=DIGEST + hashlib.sha256(record.value or b"").hexdigest().encode())
 
 
 def write_dead_letter(letter: DeadLetter, topic: str, partition: int) -> Record:

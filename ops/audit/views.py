@@ -11,17 +11,14 @@ import asyncpg
 from confluent_kafka import Consumer
 from sqlalchemy import Table
 
+from agents.projector import entry_of
 from ops.audit.findings import Check, Findings
 from ops.records import bounds, consumer, partitions, read
-from topics.audit import read_audited
-from topics.catalogue import AUDIT, DEAD_LETTERS, JOURNALS
 from topics.cloudevents import Malformed, Record
-from topics.dead_letters import set_aside
-from topics.messages import read_event, read_outcome
 from topics.settings import Settings
 from views import GROUPS
 from views.digest import shown
-from views.projecting import runs
+from views.projecting import Entry, runs
 from views.protection import WRITER
 from views.tables import SCHEMA
 from views.view import Content, Group
@@ -90,10 +87,10 @@ async def _fold(connection: Connection, reader: Consumer, settings: Settings, fi
         for partition in partitions(reader, topic):
             at = {group.name: await _checkpoint(connection, group, partition) for group in groups}
             kept = bounds(reader, topic, partition)
-            entries = _entries(source, read(reader, topic, partition, kept.first, kept.end), findings)
+            entries = _entries(groups[0], read(reader, topic, partition, kept.first, kept.end), findings)
             for chunk in _chunks(entries):
                 for group in groups:
-                    await _apply(connection, group, (c for position, c in chunk if position <= at[group.name]))
+                    await _apply(connection, group, (e.content for e in chunk if e.position <= at[group.name]))
 
 
 async def _checkpoint(connection: Connection, group: Group, partition: int) -> int:
@@ -101,33 +98,21 @@ async def _checkpoint(connection: Connection, group: Group, partition: int) -> i
     return await connection.fetchval(question, group.name, partition) or 0
 
 
-def _entries(source: str, records: Iterable[Record], findings: Findings) -> Iterator[tuple[int, Content]]:
-    """Positions with contents, each position once."""
+def _entries(group: Group, records: Iterable[Record], findings: Findings) -> Iterator[Entry]:
+    """What can be read, each position once."""
     last = 0
     for record in records:
         try:
-            position, content = _decoded(source, record)
+            entry = entry_of(group, record)
         except (Malformed, KeyError, ValueError) as fault:
             findings.fault(Check.VIEWS, f"{record.topic}/{record.partition} offset {record.offset}: {fault}")
             continue
-        if position > last:
-            yield position, content
-            last = position
+        if entry.position > last:
+            yield entry
+            last = entry.position
 
 
-def _decoded(source: str, record: Record) -> tuple[int, Content]:
-    if source in JOURNALS:
-        event = read_event(record)
-        return event.position, event
-    if source == AUDIT.name:
-        return record.offset + 1, read_audited(record)
-    if source == DEAD_LETTERS.name:
-        return record.offset + 1, set_aside(record)
-    outcome, position = read_outcome(record)
-    return position, outcome
-
-
-def _chunks(entries: Iterator[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]]:
+def _chunks(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
     while chunk := list(islice(entries, AT_ONCE)):
         yield chunk
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
@@ -19,8 +18,8 @@ from ops.embedded.ports import free_ports
 from ops.migrate import bring_up_to_date
 from ops.settings import as_environment
 from ops.supervisor import Process
+from tests.databases import database_of
 from tests.ops.guarded import Guarded
-from tests.ops.platforms import execute
 from tests.ops.shell import Shell
 from topics.cloudevents import Record
 from topics.imports import raw_of_line, write_raw
@@ -72,20 +71,17 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(stack: Stack, broker: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    name = f"test_{uuid4().hex[:10]}"
-    asyncio.run(execute(stack.postgres.dsn, f"CREATE DATABASE {name}"))
-    dsn = urlunsplit(urlsplit(stack.postgres.dsn)._replace(path=f"/{name}"))
-    made = Site(broker, tmp_path_factory.mktemp("site"), dsn)
-    bring_up_to_date(broker.opened(PREFIX, database=dsn))
-    try:
-        for process in made.processes:
-            process.start()
-        made.processes[-1].wait_until(made.ready, 90)
-        yield made
-    finally:
-        for process in made.processes:
-            process.stop()
-        asyncio.run(execute(stack.postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+    with database_of(stack.postgres.dsn) as dsn:
+        made = Site(broker, tmp_path_factory.mktemp("site"), dsn)
+        bring_up_to_date(broker.opened(PREFIX, database=dsn))
+        try:
+            for process in made.processes:
+                process.start()
+            made.processes[-1].wait_until(made.ready, 90)
+            yield made
+        finally:
+            for process in made.processes:
+                process.stop()
 
 
 def until(fact: Callable[[], bool], seconds: float = 60) -> None:

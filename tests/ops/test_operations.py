@@ -15,7 +15,8 @@ from confluent_kafka import Producer
 from domain.depreciation import BookName, posting_id
 from ops.embedded import Stack
 from ops.running import Platform
-from tests.ops.platforms import execute, platform_of
+from tests.databases import execute
+from tests.ops.platforms import platform_of
 from tests.ops.shell import Shell
 from topics.catalogue import COMMANDS
 from topics.keys import Secret
