@@ -39,8 +39,8 @@ def records(
     found = []
     for _ in range(first, end):
         message = consumer.consume(1, timeout=20)[0]
-        headers = {name: value.decode() for name, value in message.headers()}
-        if correlation_id in ("", headers["ce_correlationid"]):
+        headers = {name: value.decode() for name, value in message.headers() or []}
+        if correlation_id in ("", headers.get("ce_correlationid")):
             found.append((headers, json.loads(message.value())))
     consumer.close()
     return found
