@@ -28,9 +28,11 @@ from domain.engine import (
     failed,
     id_reused,
     invalid,
+    parse,
     unauthenticated,
     version_conflict,
 )
+from domain.model import Command
 from domain.realm import Realm
 from domain.record import Status
 from topics.catalogue import COMMANDS, TOPICS_OF, RealmTopics, Topic, own_company, partition_of
@@ -90,14 +92,17 @@ class Place:
         return topic.named(self.prefix)
 
 
-class Case(NamedTuple):
-    """One command with what its answer needs again and again."""
+@dataclass(slots=True)
+class Case:
+    """One command with what its answer needs again and again; `parsed` and `fitting` are what was found ahead."""
 
     record: Record
     command: CommandMessage
     fingerprint: str
     key: str
     now: datetime
+    parsed: Command | None = None
+    fitting: Fitting | None = None
 
     @classmethod
     def of(cls, record: Record, command: CommandMessage) -> "Case":
@@ -149,7 +154,6 @@ class Draft:
         self.answers: list[Answer] = []
         self.letters: list[Record] = []
         self._read: dict[int, Case | Unreadable] = {}
-        self._fitting: dict[int, Fitting | None] = {}
         self.tally: Counter[tuple[str, str]] = Counter()
         self.remembered: list[tuple[int, str]] = []
         self.failures = 0
@@ -162,10 +166,21 @@ class Draft:
     def read_ahead(self, records: Iterable[Record]) -> None:
         """Read what will be taken next, all at once: see `commit` for what that saves."""
         self._read = {record.offset: _read(record, self.place.realm) for record in records}
-        proof, home = self.place.proof, self.place.home
-        for offset, case in self._read.items():
-            if isinstance(case, Case) and case.command.signature:
-                self._fitting[offset] = proof.ahead(case.command, self.book, home)
+        cases = [found for found in self._read.values() if isinstance(found, Case)]
+        for case in cases:
+            case.parsed = self._parsed(case)
+        for case in cases:
+            case.fitting = self._fitting(case)
+
+    def _parsed(self, case: Case) -> Command | None:
+        """None where the command is not well formed; its turn says so."""
+        try:
+            return parse(case.command.request(case.now), self.place.realm)
+        except Exception:
+            return None
+
+    def _fitting(self, case: Case) -> Fitting | None:
+        return self.place.proof.ahead(case.command, self.book, self.place.home) if case.command.signature else None
 
     def take(self, record: Record) -> None:
         """Decide one record, or skip one that was decided before."""
@@ -286,8 +301,7 @@ class Draft:
 
     def _answer(self, case: "Case") -> None:
         try:
-            fitting = self._fitting.get(case.record.offset)
-            self.place.proof.check(case.command, case.now, self.book, self.place.home, fitting)
+            self.place.proof.check(case.command, case.now, self.book, self.place.home, case.fitting)
         except Rejected as refusal:
             self._disbelieve(case, refusal)
             return
@@ -298,7 +312,7 @@ class Draft:
         if case.command.type not in self.place.realm.rules:
             self._dead_letter(case.record, "invalid", f"There is no command type {case.command.type!r}.")
         try:
-            facts = decide(case.command.request(case.now), self.book)
+            facts = decide(case.command.request(case.now), self.book, case.parsed)
         except Rejected as refusal:
             stale = {"version": self._version(case.command)} if refusal.refusal == version_conflict else {}
             self._answer_with(case, _refused(refusal) | stale)

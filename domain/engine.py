@@ -16,7 +16,7 @@ from domain import BUSINESS
 from domain.company import ReactivateCompany, company, company_suspended
 from domain.decider import Actor, Decider, Kind, Refusal, Rejected, Roster, Rule
 from domain.key import key
-from domain.model import Event, State
+from domain.model import Command, Event, State
 from domain.platform import is_own, platform
 from domain.realm import Realm
 from domain.role import role
@@ -134,7 +134,8 @@ class Book:
         self.changes[key] = value
 
     def aggregate(self, company_id: str, decider: Decider[Any], aggregate_id: str) -> Versioned:
-        return self._folded(aggregate_key(company_id, decider.name, aggregate_id), decider)
+        key = aggregate_key(company_id, decider.name, aggregate_id)
+        return self._decoded.get(key) or self._folded(key, decider)
 
     def roster(self, company_id: str, roster: Roster[Any]) -> Versioned:
         return self._folded(roster_key(company_id, roster.name), roster)
@@ -206,13 +207,13 @@ class Book:
 
 def encode_event(event: Event) -> bytes:
     """An event as it travels: JSON, absent where null."""
-    return event.model_dump_json(exclude_none=True).encode()
+    return event.__pydantic_serializer__.to_json(event, exclude_none=True)
 
 
 def encode_aggregate(folded: Decider[Any] | Roster[Any], versioned: Versioned) -> bytes:
     """`<state version> <aggregate version> <state as JSON>`, without what has its default: a default of a state changes
     with a new `state_version` alone. Rosters are stored alike."""
-    state = versioned.state.model_dump_json(exclude_defaults=True).encode()
+    state = versioned.state.__pydantic_serializer__.to_json(versioned.state, exclude_defaults=True)
     return b"%d %d %s" % (folded.state_version, versioned.version, state)
 
 
@@ -242,7 +243,7 @@ def folded_under(key: str, realm: Realm = BUSINESS) -> Decider[Any] | Roster[Any
     return realm.rosters.get(parts[2]) if parts[1] == "~roster" else realm.by_name.get(parts[1])
 
 
-@dataclass(frozen=True)
+@dataclass
 class Deciding:
     """The rule's view of the world: see `domain.decider.Context`."""
 
@@ -286,12 +287,14 @@ class Deciding:
         return state
 
 
-def decide(request: Request, book: Book) -> list[Fact]:
-    """The events that the command leads to, folded into the book. Raises Rejected and leaves the book as it was."""
-    rule = book.realm.rules.get(request.type)
-    if rule is None:
-        raise invalid(f"There is no command type {request.type!r}.", ({"field": "ce_type", "code": "unknown"},))
-    command = _parse(rule, request)
+def decide(request: Request, book: Book, command: Command | None = None) -> list[Fact]:
+    """The events that the command leads to, folded into the book. Raises Rejected and leaves the book as it was.
+
+    `command` is what `parse` has made of the request, where that was done ahead.
+    """
+    rule = _rule_of(request, book.realm)
+    if command is None:
+        command = parse(request, book.realm)
     _check_company(rule, request, book)
     roles = _check_actor(rule, request, book)
     target = book.aggregate(request.company_id, rule.decider, request.aggregate_id)
@@ -315,9 +318,18 @@ def _timed(event: Event, now: datetime) -> Event:
     return event
 
 
-def _parse(rule: Rule[Any], request: Request) -> Any:
+def _rule_of(request: Request, realm: Realm) -> Rule[Any]:
+    rule = realm.rules.get(request.type)
+    if rule is None:
+        raise invalid(f"There is no command type {request.type!r}.", ({"field": "ce_type", "code": "unknown"},))
+    return rule
+
+
+def parse(request: Request, realm: Realm) -> Command:
+    """The command that the request holds, whatever the state. Raises Rejected."""
+    rule = _rule_of(request, realm)
     try:
-        command = rule.command.model_validate_json(request.data)
+        command: Command = rule.command.model_validate_json(request.data)
     except ValidationError as fault:
         raise invalid("Some fields are wrong.", field_errors(fault)) from fault
     named = getattr(command, rule.decider.key)

@@ -5,6 +5,7 @@ Source: CloudEvents Kafka protocol binding 1.0.2. The `cloudevents` package of P
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,6 +17,8 @@ PREFIX = "ce_"
 JSON = b"application/json"
 BINARY: Headers = (("content-type", JSON), ("ce_specversion", b"1.0"))
 STRUCTURED = "application/cloudevents"
+#: Stands among the attributes for the header of this name, which is none of them.
+CONTENT_TYPE = ""
 #: What a header's name holds for us where it is not UTF-8: see `topics.header_names`.
 UNREADABLE = "\\x"
 
@@ -61,20 +64,14 @@ def write(attributes: Mapping[str, str | None]) -> Headers:
 def read(record: Record) -> CloudEvent:
     """Raises Malformed."""
     attributes: dict[str, str] = {}
-    content_type = ""
     for name, value in record.headers:
-        lowered = name.lower()
-        if lowered[:3] == PREFIX:
-            attribute = lowered[3:]
-            if attribute in attributes:
-                raise Malformed(f"header {name} is repeated")
-            attributes[attribute] = _text(name, value)
-        elif lowered == "content-type":
-            if content_type:
-                raise Malformed(f"header {name} is repeated")
-            content_type = _text(name, value)
-        elif unreadable(name):
-            raise Malformed(f"the name of header {name} is not UTF-8")
+        attribute = _attribute(name)
+        if attribute is None:
+            continue
+        if attribute in attributes:
+            raise Malformed(f"header {name} is repeated")
+        attributes[attribute] = _text(name, value)
+    content_type = attributes.pop(CONTENT_TYPE, "")
     if content_type.lower().startswith(STRUCTURED):
         return _structured(record.value)
     if attributes.get("specversion") != "1.0":
@@ -84,14 +81,23 @@ def read(record: Record) -> CloudEvent:
     return CloudEvent(attributes, record.value or b"")
 
 
+@lru_cache(maxsize=1_000)
+def _attribute(name: str) -> str | None:
+    """The attribute that a header of this name holds, or CONTENT_TYPE, or None. Raises Malformed."""
+    if unreadable(name):
+        raise Malformed(f"the name of header {name} is not UTF-8")
+    lowered = name.lower()
+    if lowered == "content-type":
+        return CONTENT_TYPE
+    return (lowered.removeprefix(PREFIX) or None) if lowered.startswith(PREFIX) else None
+
+
 def unreadable(name: str) -> bool:
     """Whether a header's name is not UTF-8."""
     return UNREADABLE in name
 
 
 def _text(name: str, value: bytes | None) -> str:
-    if unreadable(name):
-        raise Malformed(f"the name of header {name} is not UTF-8")
     if value is None:
         raise Malformed(f"header {name} has no value")
     try:

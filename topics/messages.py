@@ -27,6 +27,7 @@ from topics.upcasters import upcast
 OUTCOME_TYPE = f"{TYPE_PREFIX}.command.decided.v1"
 REROUTED = "bitcorp-rerouted"
 LONGEST_ATTRIBUTE = 200
+NOT_PLAIN = f"must be at most {LONGEST_ATTRIBUTE} printable ASCII characters"
 #: How a value begins that stands for a secret one.
 DIGEST = b"sha256:"
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -126,19 +127,15 @@ def read_command(record: Record) -> CommandMessage:
 
 
 def _required(name: str, text: str | None) -> str:
-    if not text:
-        raise Malformed(f"header ce_{name} is missing")
-    return _plain(name, text)
+    if text and _is_plain(text):
+        return text
+    raise Malformed(f"header ce_{name} {NOT_PLAIN if text else 'is missing'}")
 
 
 def _optional(name: str, text: str | None) -> str | None:
-    return None if text is None else _plain(name, text)
-
-
-def _plain(name: str, text: str) -> str:
-    if not _is_plain(text):
-        raise Malformed(f"header ce_{name} must be at most 200 printable ASCII characters")
-    return text
+    if text is None or _is_plain(text):
+        return text
+    raise Malformed(f"header ce_{name} {NOT_PLAIN}")
 
 
 def _is_plain(text: str) -> bool:
@@ -229,7 +226,7 @@ def _version(text: str | None) -> int | None:
     return int(text)
 
 
-@lru_cache(maxsize=100)
+@lru_cache(maxsize=1_000)
 def rfc3339(moment: datetime) -> str:
     """The moment in UTC, with `Z`."""
     in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
