@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
-from pydantic_core import to_json
 
 from agents.proof import Fitting, Proof
 from agents.state import Head
@@ -36,7 +35,7 @@ from domain.model import Command
 from domain.realm import Realm
 from domain.record import Status
 from topics.catalogue import COMMANDS, TOPICS_OF, RealmTopics, Topic, own_company, partition_of
-from topics.cloudevents import Malformed, Record, size_of
+from topics.cloudevents import Malformed, Record, size_of, written
 from topics.messages import (
     REROUTED,
     CommandMessage,
@@ -370,7 +369,7 @@ class Draft:
         self.events += len(facts)
         self.bytes += ENVELOPE + sum([ENVELOPE + 2 * len(fact.data) for fact in facts])
         if "errors" in said:
-            self.bytes += 2 * len(to_json(said["errors"]))
+            self.bytes += 2 * len(orjson.dumps(said["errors"]))
         again = "repeat" in said or "conflict" in said
         self.tally["repeat" if again else "decided", said["status"]] += 1
 
@@ -422,7 +421,7 @@ def remembered(fingerprint: str, timestamp: int, said: Mapping[str, Any]) -> byt
     """What is kept of a command's first outcome, at most 200 bytes: its answer, the detail cut short and made plain."""
     detail = said.get("detail")
     brief = said if detail is None else {**said, "detail": NOT_PLAIN.sub("?", detail[:REMEMBERED_DETAIL])}
-    return to_json([fingerprint, timestamp, *map(brief.get, REMEMBERED)])  # orjson would keep 4 KB for it
+    return written([fingerprint, timestamp, *map(brief.get, REMEMBERED)])
 
 
 def remembered_at(value: bytes) -> int:

@@ -11,7 +11,6 @@ from uuid import UUID
 
 import ormsgpack
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_json
 from uuid_utils import NAMESPACE_URL, uuid5
 
 from domain import REALMS
@@ -347,8 +346,7 @@ def outcome_record(
             "traceparent": trace,
         }
     )
-    value = to_json(fields)
-    return Record(topic, partition, company_id.encode(), value, headers)
+    return Record(topic, partition, company_id.encode(), cloudevents.written(fields), headers)
 
 
 def read_outcome(record: Record) -> tuple[Outcome, int]:
