@@ -125,7 +125,9 @@ class FollowingApp(App):
             await asyncio.sleep(COMMIT_SECONDS)
 
     async def commit_offsets(self) -> None:
-        applied, self._applied = self._applied, {}
+        ours = self.consumer.assignment()  # Faust gives up a worker that commits nothing but what it has no more
+        applied = {place: offset for place, offset in self._applied.items() if place in ours}
+        self._applied = {}
         try:
             if applied:
                 await self.consumer._commit(applied)
