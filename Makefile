@@ -9,7 +9,7 @@ IN_PARALLEL = -n 3 --dist worksteal
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-slow lint format bench contracts lock clean
+.PHONY: help setup demo up test test-fast test-slow lint format bench growth contracts lock clean
 
 help: ## Say what there is to do.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -49,6 +49,9 @@ format: $(READY) ## Bring the code into the one style.
 
 bench: $(READY) ## Measure this machine and write bench/results.json.
 	@$(BITCORP) bench
+
+growth: $(READY) ## Measure how cost grows with companies, machines and partitions; some ten minutes.
+	@$(PY) -m bench.growth
 
 contracts: $(READY) ## Write the published contracts in docs/ again, from the classes.
 	@$(PY) -m api.contracts

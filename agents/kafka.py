@@ -137,6 +137,8 @@ class KafkaLog:
         """Records up to position `last`; what comes again, or behind a later one, is a repetition."""
         end = await self._end_of(topic, partition)
         found: list[Record] = []
+        if end == 0:
+            return found  # aiokafka cannot stop a consumer that has had no time to begin
         reached = 0
         async with self._reader(topic, partition, 0) as records:
             async for message in records(end):

@@ -1,20 +1,25 @@
 """`bitcorp views rebuild`: a view group folded again from the log beside the live one, compared with it, and swapped.
 
 Projectors may run meanwhile; they wait only while the two are compared. A bug mended in a view shows as differences,
-which is why the old tables stay unless told otherwise.
+which is why the old tables stay unless told otherwise. A rebuild that is interrupted leaves its copy behind, whose rows
+and checkpoints change in the same transactions: the next one goes on there.
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from agents.kafka import to_record
 from agents.projector import entry_of
 from topics.access import for_aiokafka
+from topics.provision import topic_id
 from topics.settings import Settings
 from views import GROUPS
 from views.checkpoints import Checkpoint, assigned, read
@@ -27,6 +32,8 @@ BATCH = 1000
 #: How far behind the copy may be when the live group is stopped for the rest.
 NEAR = 2000
 PATIENCE_SECONDS = 30.0
+#: What a copy is folded by: one that other code has begun cannot be gone on with.
+FOLDED_BY = ("domain", "topics", "views")
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What came of it: whether the new tables are live, how many messages they hold, how the old ones differed."""
+    """What came of it: whether the new tables are live, how many messages they hold, how the old ones differed.
+    `resumed` messages were there already, from a rebuild that was interrupted."""
 
     group: str
     swapped: bool
     messages: int
     differences: tuple[Difference, ...]
+    resumed: int = 0
 
 
 class LogTooShort(Exception):
@@ -63,33 +72,66 @@ async def rebuild_view(
     group: str,
     *,
     accept_changes: bool = False,
+    afresh: bool = False,
     report: Report = silent,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> Rebuilt:
     """Rebuild a view group. Where the new tables differ from the old, the old ones stay unless changes are accepted.
 
-    Raises RebuildUnderWay, TablesBusy, LogTooShort or what PostgreSQL and Kafka raise; then nothing has changed, as
-    when it is cancelled.
+    Goes on where an interrupted rebuild stopped, unless `afresh`. Raises RebuildUnderWay, TablesBusy, LogTooShort or
+    what PostgreSQL and Kafka raise; then the live tables are as they were, as when it is cancelled.
     """
     dsn = settings.database.get_secret_value()
-    async with copy_of(dsn, GROUPS[group]) as copy, _filler(settings, copy, patience_seconds) as filler:
-        await _approach(copy, filler, report)
-        async with stopped(copy) as (connection, live):
-            await filler.fill(_positions(live), report)
-            await _forget_expired(copy)
-            found = await differences(connection, copy)
-            swapped = accept_changes or not found
-            if swapped:
-                await swap(connection, copy)
-        return Rebuilt(group, swapped, filler.done, found)
+    mark = await _mark(settings, group)
+    async with (
+        copy_of(dsn, GROUPS[group], mark, afresh=afresh) as copy,
+        _filler(settings, copy, patience_seconds) as filler,
+    ):
+        try:
+            found, swapped = await _replace(copy, filler, accept_changes, report)
+        except LogTooShort:
+            await copy.drop()
+            raise
+        if not swapped:
+            await copy.drop()
+        return Rebuilt(group, swapped, filler.done, found, filler.resumed)
+
+
+async def _replace(
+    copy: Copy, filler: "Filler", accept_changes: bool, report: Report
+) -> tuple[tuple[Difference, ...], bool]:
+    await _approach(copy, filler, report)
+    async with stopped(copy) as (connection, live):
+        await filler.fill(_positions(live), report)
+        await _forget_expired(copy)
+        found = await differences(connection, copy)
+        swapped = accept_changes or not found
+        if swapped:
+            await swap(connection, copy)
+    return found, swapped
+
+
+async def _mark(settings: Settings, group: str) -> str:
+    """Tells a copy that can be gone on with: of the same topic, folded by the same code."""
+    topic = f"{settings.prefix}.{GROUPS[group].source}"
+    return f"{await asyncio.to_thread(topic_id, settings, topic)} {_code()}"
+
+
+@cache
+def _code() -> str:
+    """A digest of all code that says what the rows of a view are."""
+    root, digest = Path(__file__).parent.parent, hashlib.sha256()
+    for path in sorted(path for room in FOLDED_BY for path in (root / room).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
 
 
 async def _approach(copy: Copy, filler: "Filler", report: Report) -> None:
-    while True:
+    behind = NEAR + 1
+    while behind > NEAR:
         async with copy.owner.begin() as connection:
             goal = _positions(await read(connection, copy.group.name))
-        if sum(goal.values()) - filler.done <= NEAR:
-            return
+        behind = sum(goal.values()) - filler.done
         await filler.fill(goal, report)
 
 
@@ -126,6 +168,8 @@ class Filler:
         self._copy = copy
         self._patience_ms = int(patience_seconds * 1000)
         self._at: dict[int, Checkpoint] = {}
+        self._expired: set[int] = set()
+        self.resumed = 0
 
     @property
     def done(self) -> int:
@@ -133,7 +177,11 @@ class Filler:
 
     async def fill(self, goal: Mapping[int, int], report: Report) -> None:
         """Bring every partition of the copy to exactly its position in `goal`. Raises LogTooShort."""
+        first = not self._at
         await self._open(goal)
+        if first:
+            self.resumed = self.done
+            report(Progress(self.done, sum(goal.values())))
         while behind := {p for p, position in goal.items() if self._at[p].position < position}:
             self._consumer.pause(*(self._place(p) for p in goal if p not in behind))
             fetched = await self._consumer.getmany(timeout_ms=self._patience_ms)
@@ -146,11 +194,15 @@ class Filler:
         return TopicPartition(self._topic, partition)
 
     async def _open(self, goal: Mapping[int, int]) -> None:
-        self._consumer.assign([self._place(partition) for partition in goal])
-        for partition in goal:
+        places = [self._place(partition) for partition in goal]
+        self._consumer.assign(places)
+        kept = await self._consumer.beginning_offsets(places)
+        for partition, place in zip(goal, places, strict=True):
             async with self._copy.writers.connect() as connection, connection.begin():
-                self._at[partition] = await assigned(connection, self._copy.group.name, partition)
-            self._consumer.seek(self._place(partition), self._at[partition].next_offset)
+                at = self._at[partition] = await assigned(connection, self._copy.group.name, partition)
+            if at.next_offset < kept[place] and self._copy.group.keeps is not None:
+                self._expired.add(partition)
+            self._consumer.seek(place, max(at.next_offset, kept[place]))
 
     async def _apply(self, partition: int, fetched: list[ConsumerRecord], goal: Mapping[int, int]) -> None:
         group, at = self._copy.group, self._at[partition]
@@ -159,6 +211,7 @@ class Filler:
         if not wanted:
             return
         async with self._copy.writers.connect() as connection:
-            if group.keeps is not None and at == Checkpoint(0, 0):
+            if partition in self._expired:
                 at = await start_at(connection, group, partition, wanted[0], at)
+                self._expired.discard(partition)
             self._at[partition] = await apply(connection, group, partition, wanted, at, self._copy.schema)

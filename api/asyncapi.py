@@ -189,6 +189,21 @@ _SEQUENCE: dict[str, Schema] = {
     "ce_sequence": NUMBER | {"description": "Gap-free position within the partition, from 1"}
 }
 
+_MOVED: dict[str, Schema] = {
+    "bitcorp-moved": _text(
+        "`<partition>/<offset>` in the topics that it was moved from, where the platform had other partitions. Who has "
+        "read those to their ends skips it",
+        pattern="^[0-9]+/[0-9]+$",
+    )
+}
+_FORMER_SEQUENCE: dict[str, Schema] = {
+    "ce_formersequence": NUMBER
+    | {"description": "Of an event that was moved: the position that it was first written with, which its chain covers"}
+}
+_FORMER_CHAIN: dict[str, Schema] = {
+    "ce_formerchain": _text("Of a record that was moved: its chain value before", pattern="^[0-9a-f]{64}$")
+}
+
 HEADER_SCHEMAS: dict[str, Schema] = {
     "CommandHeaders": _headers(
         "Headers of a command.",
@@ -218,9 +233,9 @@ HEADER_SCHEMAS: dict[str, Schema] = {
                 "SHA-256 over the company's previous chain value and this event", pattern="^[0-9a-f]{64}$"
             ),
         },
-        _TRACING,
+        _TRACING | _MOVED | _FORMER_SEQUENCE,
     ),
-    "OutcomeHeaders": _headers("Headers of an outcome.", _ATTRIBUTES | _SEQUENCE, _TRACING),
+    "OutcomeHeaders": _headers("Headers of an outcome.", _ATTRIBUTES | _SEQUENCE, _TRACING | _MOVED),
     "AuditHeaders": _headers(
         "Headers of a record of the audit. Records at other offsets than `ce_sequence` - 1 do not count: skip them.",
         _ATTRIBUTES
@@ -231,7 +246,7 @@ HEADER_SCHEMAS: dict[str, Schema] = {
                 "SHA-256 over the previous chain value of the partition and this record", pattern="^[0-9a-f]{64}$"
             ),
         },
-        _TRACING,
+        _TRACING | _MOVED | _FORMER_CHAIN,
     ),
     "RawRecordHeaders": _headers(
         "Headers of a record of another system.",
@@ -252,6 +267,6 @@ HEADER_SCHEMAS: dict[str, Schema] = {
             "bitcorp-origin": _text("<topic>/<partition>/<offset> of the record"),
             "bitcorp-origin-time": NUMBER | {"description": "The record's timestamp in milliseconds"},
         },
-        {},
+        _MOVED,
     ),
 }

@@ -27,7 +27,12 @@ COMMANDS = (
     ("token", "ops.tokens:token", "Use", "Make an access token for the API."),
     ("keys", "ops.keys:app", "Use", "Make and list keys of companies' own systems."),
     ("dead-letters", "ops.dead_letters:app", "Use", "List, show, retry and discard what could not be processed."),
-    ("topics", "ops.topics:app", "Operate", "Create the topics, or compare them with the catalogue."),
+    (
+        "topics",
+        "ops.topics:app",
+        "Operate",
+        "Create the topics, compare them with the catalogue, or give them other partitions.",
+    ),
     ("access", "ops.access:app", "Operate", "Show and give each process its rights in Kafka; make keys and passwords."),
     ("migrate", "ops.migrate:migrate", "Operate", "Bring the database's schema to this build."),
     ("worker", "ops.worker:app", "Operate", "Run one worker: lanes, credentials, views, audit, imports, timer."),

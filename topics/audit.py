@@ -79,7 +79,7 @@ def _attributes(told: Audited, position: int, read: Mapping[str, int]) -> dict[s
         "causationid": told.command_id,
         "correlationid": told.correlation_id,
         "id": derived_id(f"bitcorp:audit:{told.realm}:{told.partition}:{told.sequence}:{rfc3339(told.recorded_at)}"),
-        "read": " ".join(f"{realm}={offset}" for realm, offset in sorted(read.items())),
+        "read": progress_text(read),
         "sequence": str(position),
         "source": f"/companies/{told.company_id}",
         "subject": f"{told.aggregate}/{told.aggregate_id}",
@@ -101,6 +101,11 @@ def read_audited(record: Record) -> Audited | Void:
 
 def is_valid(record: Record, attributes: Mapping[str, str]) -> bool:
     return attributes.get("sequence") == str(record.offset + 1)
+
+
+def progress_text(read: Mapping[str, int]) -> str:
+    """What `progress` reads, from the same by realm."""
+    return " ".join(f"{realm}={offset}" for realm, offset in sorted(read.items()))
 
 
 def progress(attributes: Mapping[str, str]) -> dict[str, int]:

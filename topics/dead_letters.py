@@ -1,8 +1,8 @@
 """Dead letters as they are looked after: what each holds, and another attempt at its command.
 
-A letter is known by where its record came from, such as `commands-3-17`: a lane may publish one twice, and it is the
-same. An attempt is a new command whose id follows from the old one and its number, so that whoever makes it again makes
-the same, and whoever looks for it needs to be told nothing.
+A letter is known by where its record came from, such as `commands-3-17`, or `g2.commands-3-17` in topics of the second
+generation: a lane may publish one twice, and it is the same. An attempt is a new command whose id follows from the old
+one and its number, so that whoever makes it again makes the same, and whoever looks for it needs to be told nothing.
 """
 
 from uuid import UUID, uuid5
@@ -11,6 +11,7 @@ from domain.decider import Actor
 from domain.engine import unauthenticated
 from domain.record import NOBODY, SetAside
 from topics.cloudevents import Malformed, Record, parse_json
+from topics.generation import mark_of
 from topics.messages import (
     DIGEST,
     CommandMessage,
@@ -32,8 +33,9 @@ class NotRetried(ValueError):
 
 
 def letter_id(origin: Record) -> str:
-    """`<topic without prefix>-<partition>-<offset>` of the record."""
-    return f"{origin.topic.partition('.')[2]}-{origin.partition}-{origin.offset}"
+    """`<topic without prefix>-<partition>-<offset>` of the record, behind the generation of later topics."""
+    topic = ".".join(filter(None, (mark_of(origin.topic), origin.topic.partition(".")[2])))
+    return f"{topic}-{origin.partition}-{origin.offset}"
 
 
 def attempt_id(command_id: str, attempt: int) -> str:

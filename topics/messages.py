@@ -21,10 +21,14 @@ from domain.platform import OWN_COMPANY
 from domain.record import Outcome, Recorded
 from topics import cloudevents
 from topics.cloudevents import CloudEvent, Headers, Malformed, Record
+from topics.generation import mark_of
 from topics.upcasters import upcast
 
 OUTCOME_TYPE = f"{TYPE_PREFIX}.command.decided.v1"
 REROUTED = "bitcorp-rerouted"
+#: Where a record came from that was moved, and the position that an event had at first: see `topics.moved`.
+MOVED = "bitcorp-moved"
+FORMER_SEQUENCE = "ce_formersequence"
 LONGEST_ATTRIBUTE = 200
 NOT_PLAIN = f"must be at most {LONGEST_ATTRIBUTE} printable ASCII characters"
 #: How a value begins that stands for a secret one.
@@ -242,8 +246,8 @@ def derived_id(name: str) -> str:
     return str(uuid5(NAMESPACE_URL, name))
 
 
-def event_id(company_id: str, partition: int, position: int) -> str:
-    return derived_id(f"bitcorp:event:{company_id}:{partition}:{position}")
+def event_id(company_id: str, topic: str, partition: int, position: int) -> str:
+    return derived_id(f"bitcorp:event:{company_id}:{partition}:{position}{mark_of(topic)}")
 
 
 def write_event(
@@ -256,7 +260,7 @@ def write_event(
         "aggregateversion": str(fact.version),
         "causationid": command.id,
         "correlationid": command.correlation_id or command.id,
-        "id": event_id(company_id, partition, position),
+        "id": event_id(company_id, topic, partition, position),
         "sequence": str(position),
         "source": f"/companies/{company_id}",
         "subject": f"{fact.decider.name}/{fact.aggregate_id}",
@@ -316,9 +320,12 @@ class UnknownEvent(Malformed):
 
 
 def chain_of(record: Record, previous: bytes) -> bytes:
-    """The chain value that an event's record should carry, recomputed from what it holds."""
+    """The chain value that an event's record should carry, recomputed from what it holds: one that was moved, with the
+    position that it had at first."""
     found = cloudevents.read(record)
-    linked = {name: text for name, text in sorted(found.attributes.items()) if name not in ("chain", "specversion")}
+    said = dict(found.attributes)
+    said |= {"sequence": said.pop("formersequence", said.get("sequence", ""))}
+    linked = {name: text for name, text in sorted(said.items()) if name not in ("chain", "specversion")}
     return link(previous, linked, found.data)
 
 
@@ -334,7 +341,7 @@ def outcome_record(
     company_id, partition, command_id = fields["company_id"], fields["partition"], fields["command_id"]
     headers = cloudevents.write(
         {
-            "id": derived_id(f"bitcorp:outcome:{partition}:{sequence}"),
+            "id": derived_id(f"bitcorp:outcome:{partition}:{sequence}{mark_of(topic)}"),
             "source": f"/companies/{company_id}",
             "type": OUTCOME_TYPE,
             "subject": f"{fields['aggregate']}/{fields['aggregate_id']}",
@@ -386,7 +393,7 @@ def write_dead_letter(letter: DeadLetter, topic: str, partition: int) -> Record:
 
 
 def read_dead_letter(record: Record) -> DeadLetter:
-    theirs, ours = record.headers[:-4], record.headers[-4:]
+    theirs, ours = tuple(pair for pair in record.headers[:-4] if pair[0] != MOVED), record.headers[-4:]
     reason, detail, place, time = ((value or b"").decode() for _, value in ours)
     topic, partition, offset = place.rsplit("/", 2)
     origin = Record(topic, int(partition), record.key, record.value, theirs, int(offset), int(time))

@@ -21,7 +21,8 @@ from confluent_kafka.admin import (
 )
 
 from topics.access import Refusals, check, for_librdkafka
-from topics.catalogue import TOPICS, Topic
+from topics.catalogue import COMMANDS, TOPICS, Topic
+from topics.generation import next_prefix
 from topics.publisher import Unavailable, address_of
 from topics.settings import Settings
 
@@ -30,6 +31,8 @@ SETTLING_SECONDS = 30.0
 POLL_SECONDS = 0.05
 APPLY = "bitcorp topics apply"
 MISSING = "missing"
+#: What a topic whose records were moved takes no more records by: none is that small.
+SEAL, SEALED = "max.message.bytes", "0"
 SAFE_REPLICATION = 3
 SAFE_IN_SYNC = 2
 
@@ -84,6 +87,32 @@ def compare(settings: Settings) -> list[Difference]:
         return [*_unsafe_settings(settings), *_compare(admin, settings)]
 
 
+def seal(settings: Settings, *, sealed: bool = True) -> None:
+    """Let nobody write to the topics any more, whoever still runs; or open them again."""
+    with admin_client(settings) as admin:
+        limits = {topic.named(settings.prefix): SEALED if sealed else topic.config[SEAL] for topic in TOPICS}
+        changes = [_change(name, {SEAL: limit}) for name, limit in limits.items()]
+        for future in admin.incremental_alter_configs(changes, request_timeout=REQUEST_SECONDS).values():
+            result_of(future)
+
+
+def is_sealed(settings: Settings) -> bool:
+    """Whether the topics take no more records."""
+    name = COMMANDS.named(settings.prefix)
+    with admin_client(settings) as admin:
+        return name in _topics(admin) and _configs(admin, [name])[name].get(SEAL) == SEALED
+
+
+def delete_topics(settings: Settings) -> list[str]:
+    """Delete those of the topics that are there; gives their names."""
+    with admin_client(settings) as admin:
+        there = [name for name in _wanted(settings) if name in _topics(admin)]
+        if there:
+            for future in admin.delete_topics(there, request_timeout=REQUEST_SECONDS).values():
+                result_of(future)
+    return there
+
+
 def topic_id(settings: Settings, name: str) -> str:
     """Kafka's own id of the topic with this full name; another id means that the topic was made anew."""
     with admin_client(settings) as admin:
@@ -135,15 +164,26 @@ def _missing(name: str) -> Difference:
     return Difference(name, "the topic", MISSING, "there")
 
 
+def _moved(name: str, settings: Settings) -> Difference:
+    mend = (
+        f"set BITCORP_PREFIX={next_prefix(settings.prefix)} and BITCORP_PARTITIONS as bitcorp topics repartition said; "
+        "if it has not ended, run it again, or with --give-up"
+    )
+    return Difference(name, "the topic", "sealed, since its records are moved", "open", mend)
+
+
 def _differences(
     settings: Settings, name: str, topic: Topic, found: TopicMetadata | None, config: Mapping[str, str]
 ) -> Iterator[Difference]:
     if found is None:
         yield _missing(name)
         return
+    if config.get(SEAL) == SEALED:
+        yield _moved(name, settings)
+        return
     partitions = len(found.partitions)
     if partitions != settings.partitions:
-        mend = f"set BITCORP_PARTITIONS={partitions}, or start anew under another BITCORP_PREFIX"
+        mend = f"set BITCORP_PARTITIONS={partitions}; to have others: bitcorp topics repartition"
         yield Difference(name, "partition count", str(partitions), str(settings.partitions), mend)
     replication = min(len(partition.replicas) for partition in found.partitions.values())
     if replication < settings.replication:

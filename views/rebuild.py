@@ -1,6 +1,8 @@
 """A second copy of a group's tables beside the live ones: filled from the log, compared with them, swapped with them.
 
-The copy is a schema of its own with the same tables, checkpoints, rights and row-level security.
+The copy is a schema of its own with the same tables, checkpoints, rights and row-level security. It outlives a rebuild
+that was interrupted, so that the next one goes on where that stopped. The schema's comment says of what the copy is
+one: a copy that another build has begun, or that was folded from another topic, is worth nothing.
 """
 
 import asyncio
@@ -34,7 +36,7 @@ class TablesBusy(Exception):
 
 @dataclass(frozen=True)
 class Copy:
-    """The second copy of a group; it lives as long as `copy_of` is open. `owner` and `live` see the live tables."""
+    """The second copy of a group. `owner` and `live` see the live tables."""
 
     group: Group
     schema: str
@@ -46,11 +48,24 @@ class Copy:
         """Connections that take the copy's tables for the live ones."""
         return self.live.execution_options(schema_translate_map={SCHEMA: self.schema})
 
+    async def drop(self) -> None:
+        """Leave nothing of it."""
+        async with self.owner.begin() as connection:
+            await connection.execute(text(f'DROP SCHEMA IF EXISTS "{self.schema}" CASCADE'))
+
+
+def schema_of(group: Group) -> str:
+    """The schema of the group's copy."""
+    return f"{SCHEMA}_rebuild_{group.name}"
+
 
 @asynccontextmanager
-async def copy_of(dsn: str, group: Group) -> AsyncIterator[Copy]:
-    """An empty copy of the group's tables, dropped at the end. Raises RebuildUnderWay where there is one already."""
-    schema = f"{SCHEMA}_rebuild_{group.name}"
+async def copy_of(dsn: str, group: Group, mark: str = "", *, afresh: bool = False) -> AsyncIterator[Copy]:
+    """The copy of the group's tables that has this mark, empty where there was none or it is wanted afresh. It stays
+    until it is dropped.
+
+    Raises RebuildUnderWay where somebody else works on it."""
+    schema = schema_of(group)
     owner, live = engine(dsn, statement_seconds=0), write_engine(dsn)
     copy = Copy(group, schema, owner, live)
     try:
@@ -58,23 +73,34 @@ async def copy_of(dsn: str, group: Group) -> AsyncIterator[Copy]:
             if not await guard.scalar(text("SELECT pg_try_advisory_lock(hashtext(:schema))"), {"schema": schema}):
                 raise RebuildUnderWay(f"The view group {group.name} is being rebuilt already; wait for that to end.")
             try:
-                await _create(copy)
+                if afresh or await _mark(guard, schema) != mark:
+                    await _create(copy, mark)
                 yield copy
             finally:
-                await _drop(copy)
                 await guard.execute(text("SELECT pg_advisory_unlock(hashtext(:schema))"), {"schema": schema})
     finally:
         await owner.dispose()
         await live.dispose()
 
 
-async def _create(copy: Copy) -> None:
-    await _drop(copy)
+async def _mark(connection: AsyncConnection, schema: str) -> str | None:
+    """The mark of the copy that is there; None where there is none, or one that nobody can use."""
+    said = await connection.execute(
+        text("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = :schema"),
+        {"schema": schema},
+    )
+    found: str | None = said.scalar()
+    return found
+
+
+async def _create(copy: Copy, mark: str) -> None:
+    await copy.drop()
     tables = MetaData()
     for table in (CHECKPOINT, *copy.group.tables):
         table.to_metadata(tables, schema=copy.schema)
     async with copy.owner.begin() as connection:
-        await connection.execute(text(f"CREATE SCHEMA {copy.schema}"))
+        await connection.execute(text(f'CREATE SCHEMA "{copy.schema}"'))
+        await connection.execute(text(f"COMMENT ON SCHEMA \"{copy.schema}\" IS '{mark}'"))
         await connection.run_sync(tables.create_all)
         for statement in _rights(copy):
             await connection.execute(text(statement))
@@ -82,16 +108,11 @@ async def _create(copy: Copy) -> None:
 
 def _rights(copy: Copy) -> list[str]:
     checkpoint = f"GRANT SELECT, INSERT, UPDATE ON {named(CHECKPOINT, copy.schema)} TO {WRITER}"
-    rights = [f"GRANT USAGE ON SCHEMA {copy.schema} TO {READER}, {WRITER}, {SEARCHER}, {SIGN_IN}", checkpoint]
+    rights = [f'GRANT USAGE ON SCHEMA "{copy.schema}" TO {READER}, {WRITER}, {SEARCHER}, {SIGN_IN}', checkpoint]
     for table in copy.group.tables:
         reader = SIGN_IN if is_secret(table) else READER
         rights += protections(copy.schema, table.name, searched=table.info.get("searched", False), reader=reader)
     return rights
-
-
-async def _drop(copy: Copy) -> None:
-    async with copy.owner.begin() as connection:
-        await connection.execute(text(f"DROP SCHEMA IF EXISTS {copy.schema} CASCADE"))
 
 
 @asynccontextmanager
@@ -110,13 +131,15 @@ async def differences(connection: AsyncConnection, copy: Copy) -> tuple[Differen
 
 
 async def swap(connection: AsyncConnection, copy: Copy) -> None:
-    """Put the copy's tables in place of the live ones when the transaction ends. Raises TablesBusy."""
+    """Put the copy's tables in place of the live ones when the transaction ends; nothing of it is left beside them.
+    Raises TablesBusy."""
     for table in copy.group.tables:
         await connection.execute(text(f"ANALYZE {named(table, copy.schema)}"))
     await _lock(connection, ", ".join(named(table) for table in copy.group.tables))
     for table in copy.group.tables:
         await connection.execute(text(f"DROP TABLE {named(table)}"))
         await connection.execute(text(f"ALTER TABLE {named(table, copy.schema)} SET SCHEMA {SCHEMA}"))
+    await connection.execute(text(f'DROP SCHEMA "{copy.schema}" CASCADE'))
 
 
 async def _lock(connection: AsyncConnection, tables: str) -> None:

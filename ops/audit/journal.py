@@ -16,9 +16,10 @@ from ops.audit.positions import Positions
 from topics.catalogue import partition_of
 from topics.cloudevents import Malformed, Record
 from topics.messages import event_id, read_event
+from topics.moved import came_from
 
 NO_CHAIN = bytes(32)
-UNCHAINED = (b"chain", b"specversion")
+UNCHAINED = (b"chain", b"specversion", b"formersequence")
 
 
 @dataclass
@@ -67,7 +68,7 @@ def audit_journal(
         if positions.take(record, event.position):
             _check_chain(record, event, fold, findings)
             findings.saw(Check.EVENTS)
-            for wrong in _wrong(event, home, partition, partitions):
+            for wrong in _wrong(record, event, home, partition, partitions):
                 findings.fault(Check.EVENTS, f"{place}: {wrong}")
             _fold(event, fold, findings)
     fold.last = positions.last
@@ -86,8 +87,11 @@ def _check_chain(record: Record, event: Recorded, fold: Fold, findings: Findings
 
 
 def link(record: Record, previous: bytes) -> bytes:
-    """SHA-256 over the company's last chain value, the event's other attributes by name, and its data."""
-    said = sorted((name[3:].encode(), value) for name, value in record.headers if name.startswith("ce_"))
+    """SHA-256 over the company's last chain value, the event's other attributes by name, and its data; of an event that
+    was moved, over the position that it had at first."""
+    first = dict(record.headers).get("ce_formersequence")
+    headers = ((name, first if first and name == "ce_sequence" else value) for name, value in record.headers)
+    said = sorted((name[3:].encode(), value) for name, value in headers if name.startswith("ce_"))
     lines = (b"%s:%s\n" % (name, value) for name, value in said if name not in UNCHAINED)
     return sha256(previous + b"".join(lines) + (record.value or b"")).digest()
 
@@ -96,8 +100,9 @@ def _is_hash(text: str) -> bool:
     return len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
-def _wrong(event: Recorded, home: Decider[Any], partition: int, partitions: int) -> Iterable[str]:
-    if event.id != event_id(event.company_id, partition, event.position):
+def _wrong(record: Record, event: Recorded, home: Decider[Any], partition: int, partitions: int) -> Iterable[str]:
+    own_id = event_id(event.company_id, record.topic, partition, event.position)
+    if event.id != own_id and came_from(record) is None:  # who was moved keeps its id
         yield f"its id is not that of position {event.position}"
     if partition_of(event.company_id.encode(), partitions) != partition:
         yield f"events of {event.company_id} belong into another partition"

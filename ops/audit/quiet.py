@@ -27,18 +27,29 @@ def wait_until_quiet(settings: Settings, seconds: float) -> tuple[list[str], lis
     deadline = time.monotonic() + seconds
     with consumer(settings) as reader:
         while True:
-            ends = {
-                topic.name: last_positions(reader, topic.named(settings.prefix))
-                for topics in TOPICS_OF.values()
-                for topic in (topics.events, topics.outcomes, topics.dead_letters)
-            }
-            ends[AUDIT.name] = _ends(reader, AUDIT.named(settings.prefix))
+            ends = _last(reader, settings)
             lanes = [text for topics in TOPICS_OF.values() for text in _undecided(reader, settings, topics, ends)]
             folded = asyncio.run(_checkpoints(settings))
             views = list(_unfolded(folded, ends))
             if not (lanes or views) or time.monotonic() > deadline:
                 return lanes, views
             time.sleep(LOOK_SECONDS)
+
+
+def undecided(reader: Consumer, settings: Settings) -> Iterator[str]:
+    """What lanes have still not decided or published."""
+    ends = _last(reader, settings)
+    return (text for topics in TOPICS_OF.values() for text in _undecided(reader, settings, topics, ends))
+
+
+def _last(reader: Consumer, settings: Settings) -> dict[str, Positions]:
+    """By topic the last positions."""
+    ends: dict[str, Positions] = {
+        topic.name: last_positions(reader, topic.named(settings.prefix))
+        for topics in TOPICS_OF.values()
+        for topic in (topics.events, topics.outcomes, topics.dead_letters)
+    }
+    return ends | {AUDIT.name: _ends(reader, AUDIT.named(settings.prefix))}
 
 
 def _ends(reader: Consumer, topic: str) -> dict[int, int]:

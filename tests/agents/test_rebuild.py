@@ -150,16 +150,51 @@ async def test_changes_are_accepted_on_request(live: Live) -> None:
     assert await live.names() == ["Old Bess"]
 
 
-async def test_a_cancelled_rebuild_leaves_everything_as_it_was(live: Live) -> None:
-    started = asyncio.Event()
-    rebuild = asyncio.create_task(rebuild_view(live.settings, "fleet", report=lambda _: started.set()))
-    await asyncio.wait_for(started.wait(), 60)
+async def cancelled_after(live: Live, messages: int) -> None:
+    """A rebuild that is cancelled as soon as its copy holds so many messages."""
+    filled = asyncio.Event()
+
+    def look(progress: Progress) -> None:
+        if progress.done >= messages:
+            filled.set()
+
+    rebuild = asyncio.create_task(rebuild_view(live.settings, "fleet", report=look))
+    await asyncio.wait_for(filled.wait(), 60)
     rebuild.cancel()
     with suppress(asyncio.CancelledError):
         await rebuild
-    assert await live.schemas() == {"erp"}
+
+
+async def test_a_cancelled_rebuild_leaves_the_live_tables_as_they_were_and_goes_on_when_called_again(
+    live: Live,
+) -> None:
+    await cancelled_after(live, 9)
+    assert await live.schemas() == {"erp", "erp_rebuild_fleet"}
     assert await live.names() == ["Old Bess"]
-    assert (await rebuild_view(live.settings, "fleet")).swapped
+    await live.follow("fleet", live.journal.tell(EquipmentRenamed(equipment_id="ex-7", name="Bess again")))
+    await live.write(live.journal.records[-1:])
+    rebuilt = await rebuild_view(live.settings, "fleet")
+    assert (rebuilt.swapped, rebuilt.resumed, rebuilt.messages, rebuilt.differences) == (True, 9, 10, ())
+    assert await live.names() == ["Bess again"]
+    assert await live.schemas() == {"erp"}
+
+
+async def test_an_interrupted_rebuild_is_begun_anew_on_request(live: Live) -> None:
+    await cancelled_after(live, 9)
+    rebuilt = await rebuild_view(live.settings, "fleet", afresh=True)
+    assert (rebuilt.swapped, rebuilt.resumed, rebuilt.messages) == (True, 0, 9)
+
+
+async def test_what_another_build_has_begun_is_not_gone_on_with(live: Live) -> None:
+    await cancelled_after(live, 9)
+    await live.change("COMMENT ON SCHEMA erp_rebuild_fleet IS 'another build'")
+    rebuilt = await rebuild_view(live.settings, "fleet")
+    assert (rebuilt.swapped, rebuilt.resumed, rebuilt.messages) == (True, 0, 9)
+
+
+async def test_views_whose_names_have_a_hyphen_are_rebuilt_too(live: Live) -> None:
+    assert (await rebuild_view(live.settings, "dead-letters")).swapped
+    assert await live.schemas() == {"erp"}
 
 
 async def test_only_one_rebuild_of_a_group_runs_at_a_time(live: Live) -> None:

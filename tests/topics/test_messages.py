@@ -154,7 +154,7 @@ def test_an_event_reads_as_it_was_written(event: Event) -> None:
     read = read_event(record)
     assert read.event == told
     assert (read.company_id, read.partition, read.position, read.version) == ("acme", 2, 5, 1)
-    assert (read.id, read.recorded_at, read.actor) == (event_id("acme", 2, 5), NOW, "user:ada")
+    assert (read.id, read.recorded_at, read.actor) == (event_id("acme", "erp.events", 2, 5), NOW, "user:ada")
     assert (read.command_id, read.correlation_id, read.chain) == (command().id, "order-66", chain.hex())
 
 
@@ -312,9 +312,9 @@ def test_a_records_timestamp_is_a_time_in_utc() -> None:
 
 
 def test_the_id_of_an_event_follows_from_its_place() -> None:
-    assert event_id("acme", 2, 5) == event_id("acme", 2, 5)
+    assert event_id("acme", "erp.events", 2, 5) == event_id("acme", "other.events", 2, 5)
     places = [("acme", 2, 5), ("acme", 5, 2), ("acme", 2, 6), ("acne", 2, 5)]
-    assert len({event_id(*place) for place in places}) == len(places)
+    assert len({event_id(place[0], "erp.events", *place[1:]) for place in places}) == len(places)
 
 
 def test_a_command_is_decided_as_it_was_sent() -> None:

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from topics import provision
 from topics.catalogue import COMMANDS, EVENTS, OUTCOMES, TOPICS
-from topics.provision import TopicsDiffer, compare, create_topics, require, topic_id
+from topics.provision import TopicsDiffer, compare, create_topics, is_sealed, require, seal, topic_id
 from topics.publisher import Unavailable
 from topics.settings import Settings
 
@@ -73,7 +73,7 @@ def test_missing_topics_are_refused_with_the_command_that_makes_them(blank: Sett
 @pytest.mark.parametrize("partitions", [2])
 def test_another_partition_count_is_refused_and_not_mended(settings: Settings) -> None:
     wanted = changed(settings, partitions=6)
-    mend = "To mend it: set BITCORP_PARTITIONS=2, or start anew under another BITCORP_PREFIX"
+    mend = "To mend it: set BITCORP_PARTITIONS=2; to have others: bitcorp topics repartition"
     expected = [f"  {name}: partition count is 2, expected 6. {mend}" for name in names(settings)]
     assert refusal(wanted)[1:] == expected
     with pytest.raises(TopicsDiffer):
@@ -171,3 +171,27 @@ def test_without_an_address_it_says_what_to_set() -> None:
 def test_other_faults_of_kafka_are_not_hidden(blank: Settings) -> None:
     with pytest.raises(KafkaException, match="INVALID_REPLICATION_FACTOR"):
         create_topics(changed(blank, replication=9))
+
+
+# --- sealed ---------------------------------------------------------------------------------------------------------
+
+
+def is_taken(settings: Settings) -> bool:
+    """Whether the broker takes a record for the commands topic."""
+    refused: list[object] = []
+    producer = Producer({"bootstrap.servers": settings.kafka, "message.timeout.ms": 20_000})
+    producer.produce(COMMANDS.named(settings.prefix), b"{}", on_delivery=lambda fault, _: refused.append(fault))
+    producer.flush(30)
+    return refused[0] is None  # a KafkaError cannot be compared with None
+
+
+def test_sealed_topics_take_nothing_and_stay_sealed_until_they_are_opened(settings: Settings) -> None:
+    seal(settings)
+    until(lambda: is_sealed(settings) and not is_taken(settings))
+    assert f"set BITCORP_PREFIX={settings.prefix}-g2" in "".join(refusal(settings))
+    with pytest.raises(TopicsDiffer, match="sealed, since its records are moved"):
+        create_topics(settings)
+    assert not is_taken(settings)
+    seal(settings, sealed=False)
+    until(lambda: not is_sealed(settings) and is_taken(settings))
+    require(settings)
