@@ -3,6 +3,7 @@
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -10,6 +11,7 @@ from random import Random
 from ops.audit.findings import Findings
 from ops.console import progress
 from ops.embedded.errors import silent
+from ops.fire.checker import check
 from ops.fire.faults import DISK_FULL, FAULTS, Fault, Scene
 from ops.fire.following import Follower
 from ops.fire.ground import Ground, settings_of
@@ -19,6 +21,8 @@ from ops.fire.waiting import TooLate, until
 from ops.verify import audit
 from topics.settings import Settings
 
+#: After so many of the faults the next one waits until all runs again, for a while; after the others it comes on top.
+RECOVERED, RECOVERY_SECONDS = 0.5, 20.0
 #: How long after the last fault everything may take to be answered, read and shown.
 DEADLINE_SECONDS = 120.0
 #: What answers a command of these kinds is an outcome or a dead letter.
@@ -109,6 +113,9 @@ def _happen(fault: Fault, scene: Scene, report: Report) -> None:
     except TooLate as late:
         report.findings.append(f"{fault.name}: {late}")
     scene.wait(1, 4)
+    if scene.chance.random() < RECOVERED:
+        with suppress(TooLate):  # whether it recovers at all is judged at the end
+            until(scene.ground.whole, RECOVERY_SECONDS, "all runs")
 
 
 def _reckon(ground: Ground, load: Load, follower: Follower, report: Report, tell: Callable[[str], None]) -> None:
@@ -124,6 +131,7 @@ def _reckon(ground: Ground, load: Load, follower: Follower, report: Report, tell
     tell("verification")
     report.findings += [f"answer: {text}" for text in dishonest(report.sent)]
     report.findings += told(audit(ground.settings, max(10.0, deadline - time.monotonic())))
+    report.findings += [f"{it.kind}, {it.where}: {it.detail}" for it in check(ground.settings, load.record.path)]
 
 
 def unanswered(load: Load, follower: Follower) -> list[Sent]:
