@@ -3,6 +3,7 @@
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -16,6 +17,7 @@ from ops.errors import Fault
 from ops.fire.campaign import Plan, Report, run
 from ops.fire.faults import FAULTS, playable
 from ops.fire.ground import disk_of
+from ops.fire.load import Sent
 from ops.running import emptied
 from ops.up import program
 from topics.settings import Settings
@@ -105,7 +107,16 @@ def _show(plan: Plan, report: Report) -> None:
         for fault in plan.faults
     ]
     columns = ("fault", "what it is", "times", "longest wait (s)")
-    out.print(table(f"Campaign {plan.seed}: {len(report.sent)} sendings", columns, rows))
+    out.print(table(f"Campaign {plan.seed}", columns, rows))
+    out.print(plain(f"Sent {len(report.sent)} times; {answers(report.sent)}"), soft_wrap=True)
+
+
+def answers(sent: Sequence[Sent]) -> str:
+    """How often Kafka acknowledged, and the APIs answered what."""
+    kafka = Counter(each.acknowledged for each in sent if each.via == "kafka")
+    http = Counter(str(each.status or "none") for each in sent if each.via == "http")
+    said = ", ".join(f"{count} {status}" for status, count in sorted(http.items()))
+    return f"Kafka: {kafka[True]} acknowledged, {kafka[False]} not; HTTP: {said}"
 
 
 def _clear(folder: Path) -> None:

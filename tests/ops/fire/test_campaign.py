@@ -1,6 +1,7 @@
 """Campaigns: which seeds, which faults in which order, and a short one for real."""
 
 import json
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -9,7 +10,7 @@ import pytest
 
 from ops.errors import Fault
 from ops.fire.campaign import Plan, Report, dishonest, run
-from ops.fire.command import chosen, seeds
+from ops.fire.command import answers, chosen, seeds
 from ops.fire.faults import FAULTS, playable
 from ops.fire.load import Sent
 from tests.ops.shell import Shell
@@ -63,6 +64,12 @@ def test_a_wait_is_of_the_fault_that_began_last_before_it_ended() -> None:
 def test_an_api_may_say_that_kafka_is_away_and_nothing_else_that_is_its_own_fault() -> None:
     assert dishonest([sent("a", 0, 202), sent("b", 0, 503), sent("c", 0, None), sent("d", 0, 409)]) == []
     assert len(dishonest([sent("a", 0, 500), sent("b", 0, 401)])) == 2
+
+
+def test_a_campaign_tells_how_often_who_answered_what() -> None:
+    over_kafka = replace(sent("c", 0), via="kafka")
+    told = answers([sent("a", 0, 202), sent("b", 0), over_kafka, replace(over_kafka, acknowledged=False)])
+    assert told == "Kafka: 1 acknowledged, 1 not; HTTP: 1 202, 1 none"
 
 
 @pytest.mark.servers
