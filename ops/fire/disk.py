@@ -8,6 +8,7 @@ from pathlib import Path
 
 NAME, SIZE = "bitcorp-fire", "2g"
 BALLAST = ".ballast"
+PAGE = 4096
 
 
 def mountable() -> bool:
@@ -30,9 +31,15 @@ class Disk:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", NAME, str(self.folder)], check=True)
 
     def fill(self) -> None:
-        """Leave nothing free."""
+        """Leave nothing free, while others write too."""
+        size, taken = shutil.disk_usage(self.folder).free, 0
         with self._ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(self.folder).free)
+            while size >= PAGE:
+                try:
+                    os.posix_fallocate(file.fileno(), taken, size)
+                    taken += size
+                except OSError:
+                    size //= 2
 
     def free(self) -> None:
         self._ballast.unlink(missing_ok=True)
