@@ -1,7 +1,8 @@
 """One campaign: a platform of its own, a load, fault after fault drawn from a seed, and then the reckoning."""
 
+import math
 import time
-from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,8 +22,8 @@ from ops.fire.waiting import TooLate, until
 from ops.verify import audit
 from topics.settings import Settings
 
-#: After so many of the faults the next one waits until all runs again, for a while; after the others it comes on top.
-RECOVERED, RECOVERY_SECONDS = 0.5, 20.0
+#: After this share of the faults the next one waits until all runs again, for a while; else it comes on top.
+RECOVERED, RECOVERY_SECONDS = 0.3, 10.0
 #: How long after the last fault everything may take to be answered, read and shown.
 DEADLINE_SECONDS = 120.0
 #: What answers a command of these kinds is an outcome or a dead letter.
@@ -60,19 +61,24 @@ class Report:
     def times(self, fault: str) -> int:
         return sum(name == fault for _, name in self.began)
 
-    def longest_wait(self, fault: str) -> float:
-        """Seconds between a command's sending and its outcome, of those whose outcome came after this fault's beginning
-        and before that of the next."""
-        waits = [
-            answered - each.at
-            for each in self.sent
-            if each.kind == "good" and (answered := self.answered.get(each.id)) and self._fault_at(answered) == fault
-        ]
-        return max(waits, default=0.0)
+    def longest_waits(self) -> dict[str, float]:
+        """Fault -> seconds between a good command's sending and its outcome at most, of those that fell mostly into the
+        time from this fault's beginning to that of the next."""
+        found: dict[str, float] = defaultdict(float)
+        for each in self.sent:
+            answered = self.answered.get(each.id)
+            if each.kind == "good" and answered:
+                fault = self._fault_during(each.at, answered)
+                found[fault] = max(found[fault], answered - each.at)
+        return found
 
-    def _fault_at(self, moment: float) -> str:
-        index = bisect_right(self.began, moment, key=lambda pair: pair[0])
-        return self.began[index - 1][1] if index else ""
+    def _fault_during(self, start: float, end: float) -> str:
+        ends = [*(began for began, _ in self.began[1:]), math.inf]
+        overlaps = [
+            (min(end, next_one) - max(start, began), name)
+            for (began, name), next_one in zip(self.began, ends, strict=True)
+        ]
+        return max(overlaps, default=(0.0, ""))[1]
 
 
 def run(plan: Plan, settings: Settings, folder: Path, tell: Callable[[str], None] = silent) -> Report:

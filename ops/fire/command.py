@@ -102,8 +102,9 @@ def _played(plan: Plan, again: str, settings: Settings) -> bool:
 
 
 def _show(plan: Plan, report: Report) -> None:
+    waits = report.longest_waits()
     rows = [
-        (fault.name, fault.meaning, report.times(fault.name), round(report.longest_wait(fault.name), 1))
+        (fault.name, fault.meaning, report.times(fault.name), round(waits.get(fault.name, 0.0), 1))
         for fault in plan.faults
     ]
     columns = ("fault", "what it is", "times", "longest wait (s)")
