@@ -88,7 +88,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _played(plan: Plan, again: str, settings: Settings) -> bool:
-    """Whether the campaign is clean; what one that is not leaves behind is kept."""
+    """Whether the campaign is clean; the data of one that is not are kept, and the logs of all."""
     folder = settings.directory.absolute() / "fire" / str(plan.seed)
     _clear(folder)
     began = time.monotonic()
@@ -97,7 +97,8 @@ def _played(plan: Plan, again: str, settings: Settings) -> bool:
     if report.findings:
         _accuse(plan, again, report, folder)
     else:
-        shutil.rmtree(folder)
+        for data in ("kafka", "postgres"):
+            shutil.rmtree(folder / data)
     return not report.findings
 
 
