@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 from ops.fire.checker.findings import Finding, Findings
-from ops.fire.checker.partitions import read_realm
-from ops.fire.checker.raw import reading
+from ops.fire.checker.partitions import read_realms
 from ops.fire.checker.rows import compare_rows
 from ops.fire.checker.sends import Send, compare_sends, read_sends
 from topics.settings import Settings
@@ -18,7 +17,7 @@ from topics.settings import Settings
 __all__ = ["Finding", "Findings", "Send", "check"]
 
 #: The business, and the realm of credentials, by what their topics have before their names.
-REALMS = ("", "credentials.")
+REALMS = BUSINESS, CREDENTIALS = "", "credentials."
 WAIT_SECONDS, PAUSE_SECONDS = 60.0, 2.0
 
 
@@ -38,11 +37,10 @@ def check(settings: Settings, sent: Path, wait: float = WAIT_SECONDS) -> Finding
 def look(settings: Settings, sends: list[Send]) -> Findings:
     """What is wrong now; what is still under way counts as wrong."""
     findings = Findings()
-    with reading(settings) as topics:
-        realms = [read_realm(topics, realm, findings) for realm in REALMS]
-    for part in (part for parts in realms for part in parts.values()):
+    realms = read_realms(settings, REALMS, findings)
+    parts, business = [part for parts in realms.values() for part in parts], realms[BUSINESS]
+    for part in parts:
         part.judge(findings)
-    business = list(realms[0].values())
-    compare_sends(sends, [part for parts in realms for part in parts.values()], business, findings)
+    compare_sends(sends, parts, business, findings)
     compare_rows(settings, [part.journal for part in business], [part.answers for part in business], findings)
     return findings

@@ -1,12 +1,13 @@
 """One partition of all topics of a realm, read once and judged by itself."""
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ops.fire.checker.answers import Answers
 from ops.fire.checker.findings import NO_OUTCOME, Findings
 from ops.fire.checker.journal import CommandKey, Journal
-from ops.fire.checker.raw import Raw, Reading
+from ops.fire.checker.raw import Raw, read
 from ops.fire.checker.state import State
 from topics.settings import Settings
 
@@ -48,7 +49,7 @@ def names(record: Raw) -> set[str]:
 
 
 class Part:
-    """One partition."""
+    """One partition of a realm; `elsewhere` are the commands that were set aside or passed on, of all partitions."""
 
     def __init__(self, settings: Settings, realm: str, partition: int, findings: Findings) -> None:
         self.partition = partition
@@ -56,7 +57,23 @@ class Part:
         self.journal, self.answers = Journal(findings), Answers(findings)
         self.state = State(f"{settings.prefix}.{realm}state-changelog", partition, findings)
         self.letters: set[str] = set()
-        self.rerouted: set[str] = set()
+        self.elsewhere: set[str] = set()
+        self._takers: dict[str, Callable[[Raw], None]] = {
+            "commands": self.commands.take,
+            "events": self.journal.take,
+            "outcomes": self.answers.take,
+            "dead-letters": self._set_aside,
+            "state-changelog": self.state.take,
+        }
+
+    def take(self, topic: str, record: Raw) -> None:
+        """The next record of the partition of a topic, named without the realm."""
+        self._takers[topic](record)
+
+    def _set_aside(self, letter: Raw) -> None:
+        topic, *place = letter.header.get(ORIGIN, "").rsplit("/", 2)
+        if topic.endswith("commands"):
+            self.letters.add("/".join(place))
 
     def judge(self, findings: Findings) -> None:
         """All that can be said of it when all partitions are read."""
@@ -66,40 +83,22 @@ class Part:
         self.state.judge(self.journal, self.answers)
         findings.saw("commands", len(self.commands.texts))
         for offset, text in self.commands.texts.items():
-            if not self._answered(offset):
+            if offset not in self.answers.by_offset and f"{self.partition}/{offset}" not in self.elsewhere:
                 findings.add(NO_OUTCOME, text, "has no outcome and no dead letter")
 
-    def _answered(self, offset: int) -> bool:
-        place = f"{self.partition}/{offset}"
-        return offset in self.answers.by_offset or place in self.letters or place in self.rerouted
+
+TOPICS = ("commands", "events", "outcomes", "dead-letters", "state-changelog")
 
 
-def read_realm(reading: Reading, realm: str, findings: Findings) -> dict[int, Part]:
-    """All partitions of the topics whose names begin with the realm's. Commands are read first, so that what follows
-    from them is there or is missing; where they still come in, the rest may be ahead."""
-    settings = reading.settings
-    parts = {number: Part(settings, realm, number, findings) for number in range(settings.partitions)}
-    for record in reading.all(f"{realm}commands"):
-        parts[record.partition].commands.take(record)
-    for record in reading.all(f"{realm}state-changelog"):
-        parts[record.partition].state.take(record)
-    for record in reading.all(f"{realm}outcomes"):
-        parts[record.partition].answers.take(record)
-    for record in reading.all(f"{realm}events"):
-        parts[record.partition].journal.take(record)
-    _place_the_unanswered(reading, realm, parts)
-    return parts
-
-
-def _place_the_unanswered(reading: Reading, realm: str, parts: dict[int, Part]) -> None:
-    """Commands that were set aside, or passed on to the partition where their company lives."""
-    commands = f"{reading.settings.prefix}.{realm}commands/"
-    letters = {_origin(record, commands) for record in reading.all(f"{realm}dead-letters")}
-    rerouted = {place for part in parts.values() for place in part.commands.rerouted}
-    for part in parts.values():
-        part.letters, part.rerouted = letters, rerouted
-
-
-def _origin(record: Raw, commands: str) -> str:
-    """`<partition>/<offset>` of the command that a dead letter holds."""
-    return record.header.get(ORIGIN, "").removeprefix(commands)
+def read_realms(settings: Settings, realms: Sequence[str], findings: Findings) -> dict[str, list[Part]]:
+    """All partitions of the topics whose names begin with each realm's."""
+    found = {realm: [Part(settings, realm, p, findings) for p in range(settings.partitions)] for realm in realms}
+    names = {f"{settings.prefix}.{realm}{topic}": (realm, topic) for realm in realms for topic in TOPICS}
+    for record in read(settings, names):
+        realm, topic = names[record.topic]
+        found[realm][record.partition].take(topic, record)
+    for parts in found.values():
+        elsewhere = {place for part in parts for place in (*part.letters, *part.commands.rerouted)}
+        for part in parts:
+            part.elsewhere = elsewhere
+    return found

@@ -1,15 +1,15 @@
 """Topics as they lie on the broker: every record that they hold now, as bytes and headers."""
 
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from operator import methodcaller
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from topics.access import for_librdkafka
 from topics.settings import Settings
@@ -60,30 +60,20 @@ class Raw:
         return sha256(repr((self.key, self.value, self.headers)).encode()).digest()
 
 
-@contextmanager
-def reading(settings: Settings) -> Iterator["Reading"]:
-    """A consumer outside every group's work, as long as the block lasts."""
+def read(settings: Settings, topics: Collection[str]) -> Iterator[Raw]:
+    """All that the topics hold up to their present ends, mixed; the order of each partition is kept.
+
+    Raises TimeoutError. One consumer asks for all at once: to each further question librdkafka takes a second.
+    """
     given = {"group.id": f"{settings.prefix}.shell", "enable.auto.commit": False, "enable.partition.eof": True}
-    limits = {"fetch.message.max.bytes": 9 * 1024 * 1024, "fetch.wait.max.ms": 20}
-    with closing(Consumer(for_librdkafka(settings) | given | limits)) as consumer:
-        yield Reading(settings, consumer)
+    limits = {"auto.offset.reset": "earliest", "fetch.message.max.bytes": 9 * 1024 * 1024, "fetch.wait.max.ms": 20}
+    places = {(topic, partition) for topic in topics for partition in range(settings.partitions)}
+    with closing(Consumer(for_librdkafka(settings) | given | limits)) as reader:
+        reader.assign([TopicPartition(*place, 0) for place in places])
+        yield from _until_the_ends(reader, places)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """Reads one topic of the settings' prefix after the other."""
-
-    settings: Settings
-    consumer: Any
-
-    def all(self, name: str) -> Iterator[Raw]:
-        """All that the topic holds up to its present ends; the order of each partition is kept. Raises TimeoutError."""
-        topic, partitions = f"{self.settings.prefix}.{name}", set(range(self.settings.partitions))
-        self.consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
-        yield from _until_the_ends(self.consumer, partitions)
-
-
-def _until_the_ends(reader: Any, left: set[int]) -> Iterator[Raw]:
+def _until_the_ends(reader: Any, left: set[tuple[str, int]]) -> Iterator[Raw]:
     heard = time.monotonic()
     while left:
         for message in reader.consume(AT_ONCE, WAIT_SECONDS):
@@ -91,9 +81,9 @@ def _until_the_ends(reader: Any, left: set[int]) -> Iterator[Raw]:
             if _is_record(message):
                 yield _raw(message)
             else:
-                left.discard(message.partition())
+                left.discard((message.topic(), message.partition()))
         if time.monotonic() - heard > PATIENCE_SECONDS:
-            raise TimeoutError(f"Kafka sends nothing more of partitions {sorted(left)}")
+            raise TimeoutError(f"Kafka sends nothing more of {sorted(left)}")
 
 
 def _is_record(message: Any) -> bool:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from ops.embedded import Stack
 from ops.fire.checker import Finding, Findings, check
-from ops.fire.checker.raw import Headers, Raw, reading
+from ops.fire.checker.raw import Headers, Raw, read
 from ops.migrate import bring_up_to_date
 from ops.settings import as_environment
 from tests.agents.orders import company_on, record_of
@@ -51,8 +51,8 @@ class Run:
         return set(self.findings) - before
 
     def records(self, topic: str, partition: int = 0) -> list[Raw]:
-        with reading(self.settings) as topics:
-            return [record for record in topics.all(topic) if record.partition == partition]
+        found = read(self.settings, [f"{self.settings.prefix}.{topic}"])
+        return [record for record in found if record.partition == partition]
 
     def furthest(self, topic: str) -> Raw:
         """The record of partition 0 with the highest position."""
