@@ -5,11 +5,13 @@ BITCORP = $(PY) -m ops.main
 READY = .venv/.ready
 # Tests on real servers wait most of the time: three processes, each with servers of its own, keep two cores busy.
 IN_PARALLEL = -n 3 --dist worksteal
+SEED = 1
+SECONDS = 60
 # Where this is set, every process compiles all that it imports again, for seconds.
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-slow lint format bench growth contracts lock clean
+.PHONY: help setup demo up test test-fast test-slow lint format bench growth fire contracts lock clean
 
 help: ## Say what there is to do.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -52,6 +54,9 @@ bench: $(READY) ## Measure this machine and write bench/results.json.
 
 growth: $(READY) ## Measure how cost grows with companies, machines and partitions; some ten minutes.
 	@$(PY) -m bench.growth
+
+fire: $(READY) ## Let the platform's parts fail under load and check what is left: SEED=1 (or 1..20), SECONDS=60.
+	@$(BITCORP) fire --seed $(SEED) --seconds $(SECONDS)
 
 contracts: $(READY) ## Write the published contracts in docs/ again, from the classes.
 	@$(PY) -m api.contracts

@@ -7,7 +7,7 @@
    into the agent's channel as one `Batch`. It is right for agents that pull from their channel, drop what an earlier
    generation fetched and commit offsets themselves. Changelogs are recovered in batches too.
 3. A lease: the last successful heartbeat is noted, so that a worker cut off from its coordinator, which Faust and
-   aiokafka would let go on for ever, can leave.
+   aiokafka would let go on for ever, can leave. So does one whose dealings with the group have ended by a fault.
 """
 
 import asyncio
@@ -75,6 +75,14 @@ def _boot_time() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
+def leave_without_coordination(coordination: "asyncio.Task[None]") -> None:
+    """End the process where aiokafka's dealings with the group have ended by a fault, such as a broker that had just
+    started and knew of none yet: nobody would begin them again, and nothing would ever be assigned."""
+    if not coordination.cancelled() and (fault := coordination.exception()) is not None:
+        logger.error("the group is lost, leaving", reason=repr(fault))
+        os._exit(EXIT_LEASE_LOST)
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread without the thread, whose heartbeats renew the app's lease."""
 
@@ -109,6 +117,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 return answered
 
             coordinator._do_heartbeat = beat_and_renew
+            coordinator._coordination_task.add_done_callback(leave_without_coordination)
 
         consumer.start = start_with_lease
         return consumer

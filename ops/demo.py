@@ -8,7 +8,6 @@ import asyncio
 import http.client
 import os
 import re
-import shutil
 import signal
 import sys
 import time
@@ -25,14 +24,13 @@ from rich.text import Text
 
 from ops import business, fleet
 from ops.console import out, plain, progress, say
-from ops.embedded import EmbeddedError
-from ops.embedded.locks import Lock, server_lock
+from ops.embedded.locks import server_lock
 from ops.embedded.process import Child, spawn
 from ops.errors import Fault
 from ops.findings import MOST_SHOWN, Check, Speed, checks, speed, speed_lines, tables, wrong_answers
 from ops.fleet import PAST, TODAY, Sent
 from ops.requests import exchanges, transcript
-from ops.running import Platform
+from ops.running import Platform, emptied
 from ops.up import program
 from ops.verify import verify_all
 from ops.watch import ViewClock, Watch
@@ -103,23 +101,6 @@ def settings_of_demo(settings: Settings) -> Settings:
             "timer_seconds": 1.0,  # somebody waits for the plan that comes due
         }
     )
-
-
-def emptied(folder: Path) -> None:
-    """Remove the data of earlier demos. Raises EmbeddedError where one still runs in the folder."""
-    guard = Lock(folder / "stack.lock")
-    if not guard.acquire():
-        raise EmbeddedError(
-            f"A demo runs in {folder} already (pid {guard.holder()}). Wait for it or stop it with Ctrl-C."
-        )
-    try:
-        for path in folder.glob("*/*.lock"):
-            server_lock(path, path.stem).release()  # the servers of a killed demo need a moment to end
-        for part in folder.iterdir():
-            if part.is_dir():
-                shutil.rmtree(part)
-    finally:
-        guard.release()
 
 
 @contextmanager

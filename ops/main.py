@@ -39,6 +39,7 @@ COMMANDS = (
     ("api", "ops.worker:api", "Operate", "Run one API process."),
     ("views", "ops.views:app", "Operate", "List the views, or rebuild some from the journal."),
     ("state", "ops.state:app", "Operate", "Rebuild the lanes' state from the journal."),
+    ("fire", "ops.fire.command:fire", "Operate", "Let the platform's parts fail under load, and check what is left."),
     ("bench", "ops.bench:bench", "Operate", "Measure this machine, as ratios to plain loops."),
 )
 

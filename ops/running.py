@@ -3,23 +3,24 @@
 import asyncio
 import http.client
 import os
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pydantic import SecretStr
 
 from ops import admission, stack
 from ops.embedded import EmbeddedError, Kafka, Postgres
 from ops.embedded.errors import Report, silent
-from ops.embedded.locks import Lock
+from ops.embedded.locks import Lock, server_lock
 from ops.embedded.ports import free_ports, require_port
 from ops.migrate import bring_up_to_date
 from ops.settings import as_environment
-from ops.supervisor import Kept, Process, Supervisor
+from ops.supervisor import Process, Supervisor
 from topics.provision import create_topics
 from topics.settings import Settings
 
@@ -59,6 +60,7 @@ class Platform:
         self.settings = settings.model_copy(update={"directory": settings.directory.absolute()})
         self.workers = workers
         self.processes: list[Process] = []
+        self.servers: list[Server] = []
         self._report = report
         self._lock = Lock(self.settings.directory / "stack.lock")
         self._supervisor = Supervisor(report)
@@ -113,19 +115,22 @@ class Platform:
         require_port("The API", self.settings.api_port, "choose another port: BITCORP_API_PORT=<port>, 0 for any")
 
     def _start_servers(self) -> None:
-        folder, jars = self.settings.directory, self.settings.jars
-        kafka = Kafka(folder / "kafka", jars, report=self._report)
-        postgres = Postgres(folder / "postgres", jars, report=self._report)
-        servers: list[Kept] = []
+        self.servers = []
+        kafka = self._kafka()
+        postgres = Postgres(self.settings.directory / "postgres", self.settings.jars, report=self._report)
         if not self.settings.kafka:
-            servers.append(Server("kafka", kafka))
+            self.servers.append(Server("kafka", kafka))
         if not self.settings.database.get_secret_value():
-            servers.append(Server("postgres", postgres))
-        self._supervisor.start(servers)
+            self.servers.append(Server("postgres", postgres))
+        self._supervisor.start(self.servers)
         database = self.settings.database.get_secret_value() or postgres.dsn
         self.settings = self.settings.model_copy(
             update={"kafka": self.settings.kafka or kafka.address, "database": SecretStr(database)}
         )
+
+    def _kafka(self) -> Kafka:
+        """The embedded broker; nothing is started yet."""
+        return Kafka(self.settings.directory / "kafka", self.settings.jars, report=self._report)
 
     def _prepare(self) -> None:
         for done in create_topics(self.settings):
@@ -140,25 +145,30 @@ class Platform:
         )
 
     def _start_processes(self) -> None:
-        named = [(f"lanes-{number}", ["worker", "lanes"]) for number in range(1, self.workers + 1)]
-        named += [(name, ["worker", name]) for name in ("credentials", "views", "audit", "imports", "timer")]
-        ports = free_ports(len(named))
-        folder = self.settings.directory
-        self.processes = [
-            *(
-                Process(name, words, folder, self._environment(port, lanes=words[-1] in ("lanes", "credentials")))
-                for (name, words), port in zip(named, ports, strict=True)
-            ),
-            Process("api", ["api"], folder, self._environment(0)),
-        ]
+        self.processes = self._planned()
         self._supervisor.start(self.processes)
         self.processes[-1].wait_until(self._ready, READY_SECONDS)
 
-    def _environment(self, metrics_port: int, *, lanes: bool = False) -> Mapping[str, str]:
+    def _planned(self) -> list[Process]:
+        """All processes; the last is the API at `url`."""
+        named = [(f"lanes-{number}", ["worker", "lanes"]) for number in range(1, self.workers + 1)]
+        named += [(name, ["worker", name]) for name in ("credentials", "views", "audit", "imports", "timer")]
+        ports = free_ports(len(named))
+        workers = [
+            self._process(name, *words, metrics_port=port) for (name, words), port in zip(named, ports, strict=True)
+        ]
+        return [*workers, self._process("api", "api")]
+
+    def _process(self, name: str, *words: str, **own: Any) -> Process:
+        """`bitcorp <words>`; `own` are settings of its own."""
+        return Process(name, words, self.settings.directory, self._environment(words[-1], own))
+
+    def _environment(self, kind: str, own: Mapping[str, Any]) -> Mapping[str, str]:
         """No process gets the root's secret key, and only lanes get that of the lanes."""
-        hidden = {"root_private_key": SecretStr("")} | ({} if lanes else {"lanes_private_key": SecretStr("")})
-        own = self.settings.model_copy(update={"metrics_port": metrics_port, **hidden})
-        return os.environ | as_environment(own)
+        hidden = {"root_private_key": SecretStr("")}
+        if kind not in ("lanes", "credentials"):
+            hidden["lanes_private_key"] = SecretStr("")
+        return os.environ | as_environment(self.settings.model_copy(update={"metrics_port": 0, **own, **hidden}))
 
     def _ready(self) -> bool:
         connection = http.client.HTTPConnection(self.settings.api_host, self.settings.api_port, timeout=2)
@@ -166,3 +176,20 @@ class Platform:
             connection.request("GET", "/ready")
             return connection.getresponse().status == http.HTTPStatus.OK
         return False
+
+
+def emptied(folder: Path) -> None:
+    """Remove the data of an earlier platform. Raises EmbeddedError where one still runs in the folder."""
+    guard = Lock(folder / "stack.lock")
+    if not guard.acquire():
+        raise EmbeddedError(
+            f"A platform runs in {folder} already (pid {guard.holder()}). Wait for it or stop it with Ctrl-C."
+        )
+    try:
+        for path in folder.glob("*/*.lock"):
+            server_lock(path, path.stem).release()  # the servers of a killed demo need a moment to end
+        for part in folder.iterdir():
+            if part.is_dir():
+                shutil.rmtree(part)
+    finally:
+        guard.release()

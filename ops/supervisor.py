@@ -32,12 +32,13 @@ class Kept(Protocol):
 
 @dataclass
 class Process:
-    """One process of the platform: `bitcorp <arguments>` with its own log file."""
+    """One process of the platform: `bitcorp <arguments>`, or those of another module, with its own log file."""
 
     name: str
     arguments: Sequence[str]
     directory: Path
     environment: Mapping[str, str] = field(repr=False)
+    module: str = "ops.main"
     _child: Child | None = field(default=None, init=False, repr=False)
 
     @property
@@ -57,7 +58,7 @@ class Process:
         try:
             self._child = spawn(
                 self.name,
-                [sys.executable, "-m", "ops.main", *self.arguments],
+                [sys.executable, "-m", self.module, *self.arguments],
                 directory=Path(__file__).parent.parent,
                 log_path=self.log_path,
                 lock=lock,

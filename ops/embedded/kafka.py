@@ -9,7 +9,7 @@ import ssl
 import struct
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -74,17 +74,20 @@ class Kafka:
         *,
         archive: bool = False,
         guard: Guard | None = None,
+        beside: Mapping[str, int] | None = None,
         report: Report = silent,
     ) -> None:
         """With `archive`, the first clean stop takes some seconds longer and later starts are three times faster.
 
         With `guard`, clients need TLS, a user with its password, and rights; without it everybody may do everything.
+        `beside` are more listeners, each with the port that its clients are told: that of a proxy before it.
         """
         self.directory = directory.absolute()
         self.log_path = self.directory / "kafka.log"
         self._jars = (jars_directory or jars.default_directory()).absolute()
         self._archive = archive
         self._guard = guard
+        self._beside = dict(beside or {})
         self._new_archive: Path | None = None
         self._report = report
         self._child: Child | None = None
@@ -98,6 +101,10 @@ class Kafka:
     def operators_address(self) -> str:
         """Bootstrap server for holders of the operator's certificate, where there is a guard."""
         return f"127.0.0.1:{self._ports()['operator']}"
+
+    def port_of(self, listener: str) -> int:
+        """Where a listener of `beside` really listens."""
+        return self._ports()[listener]
 
     @property
     def pid(self) -> int | None:
@@ -156,7 +163,8 @@ class Kafka:
         return self.directory / "ports.json"
 
     def _ports(self) -> dict[str, int]:
-        return remembered_ports(self._ports_path, ("client", "controller", *(("operator",) if self._guard else ())))
+        operator = ("operator",) if self._guard else ()
+        return remembered_ports(self._ports_path, ("client", "controller", *operator, *self._beside))
 
     def _prepare_data(self) -> None:
         """What Kafka's StorageTool would do, without a second or two of another JVM."""
@@ -170,11 +178,17 @@ class Kafka:
         _write_properties(self.directory / "server.properties", SETTINGS | self._listeners() | guarded)
 
     def _listeners(self) -> dict[str, str]:
-        places = {name.upper(): f"{name.upper()}://127.0.0.1:{port}" for name, port in self._ports().items()}
+        ports = self._ports()
+        told = {name: port for name, port in (ports | self._beside).items() if name != "controller"}
+        protocols = [
+            SETTINGS["listener.security.protocol.map"],
+            *(f"{name.upper()}:PLAINTEXT" for name in self._beside),
+        ]
         return {
-            "listeners": ",".join(places.values()),
-            "advertised.listeners": ",".join(place for name, place in places.items() if name != "CONTROLLER"),
-            "controller.quorum.voters": f"1@{places['CONTROLLER'].removeprefix('CONTROLLER://')}",
+            "listener.security.protocol.map": ",".join(protocols),
+            "listeners": _places(ports),
+            "advertised.listeners": _places(told),
+            "controller.quorum.voters": f"1@127.0.0.1:{ports['controller']}",
         }
 
     def _answers(self) -> bool:
@@ -229,6 +243,10 @@ def _kafka_id() -> str:
     while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
         pass
     return text
+
+
+def _places(ports: Mapping[str, int]) -> str:
+    return ",".join(f"{name.upper()}://127.0.0.1:{port}" for name, port in ports.items())
 
 
 def _write_properties(path: Path, properties: dict[str, str]) -> None:

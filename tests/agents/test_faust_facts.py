@@ -28,8 +28,8 @@ from intervaltree import IntervalTree
 from mode.threads import ServiceThread
 
 from agents.decide import LaneApp, LaneTable
+from agents.transport import EXIT_LEASE_LOST, ConsumerThread, Lease
 from agents.transport import Consumer as OurConsumer
-from agents.transport import ConsumerThread, Lease
 from domain import BUSINESS
 from tests.agents.orders import create_company, record_of
 from topics.catalogue import COMMANDS, STATE
@@ -149,6 +149,31 @@ def test_an_expired_session_alone_stops_nothing_in_aiokafka() -> None:
     expired = routine[routine.index("session_time > session_timeout") :]
     assert expired[: expired.index("# If consumer is idle")].count("self.coordinator_dead()") == 1
     assert "raise" not in expired
+
+
+def test_dealings_with_the_group_that_end_by_a_fault_are_noticed_by_nobody() -> None:
+    """So the worker watches their task, and leaves."""
+    assert "self._coordination_task = create_task(" in source(GroupCoordinator.__init__)
+    assert "raise kafka_exc from exc" in source(GroupCoordinator._coordination_routine)
+    assert "check_errors" not in source(AIOKafkaConsumerThread)
+
+
+@pytest.mark.parametrize(("ending", "code"), [("raise OSError('gone')", EXIT_LEASE_LOST), ("pass", 0)])
+def test_a_process_whose_dealings_with_the_group_have_ended_by_a_fault_leaves(ending: str, code: int) -> None:
+    script = f"""
+        import asyncio
+        from agents.transport import leave_without_coordination
+
+        async def coordinate():
+            {ending}
+
+        async def serve():
+            asyncio.create_task(coordinate()).add_done_callback(leave_without_coordination)
+            await asyncio.sleep(1)
+
+        asyncio.run(serve())
+    """
+    assert subprocess.run([sys.executable, "-c", dedent(script)], capture_output=True).returncode == code
 
 
 def test_faust_makes_its_consumer_where_ours_hooks_in() -> None:

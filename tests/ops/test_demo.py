@@ -14,11 +14,12 @@ from uuid import UUID, uuid5
 import pytest
 
 from ops import fleet
-from ops.demo import emptied, next_commands, settings_of_demo
+from ops.demo import next_commands, settings_of_demo
 from ops.embedded import EmbeddedError
 from ops.embedded.locks import Lock
 from ops.findings import checks, percentile, wrong_answers
 from ops.requests import Exchange, Request, transcript
+from ops.running import emptied
 from ops.watch import Answer, Watch
 from topics.settings import Settings
 
@@ -108,7 +109,7 @@ def test_a_running_demo_is_not_disturbed_by_a_second_one(tmp_path: Path) -> None
     (tmp_path / "kafka").mkdir()
     running = Lock(tmp_path / "stack.lock")
     running.acquire()
-    with pytest.raises(EmbeddedError, match=f"A demo runs in .* already \\(pid {os.getpid()}\\)"):
+    with pytest.raises(EmbeddedError, match=f"A platform runs in .* already \\(pid {os.getpid()}\\)"):
         emptied(tmp_path)
     assert (tmp_path / "kafka").exists()
     running.release()

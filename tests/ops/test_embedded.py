@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
+import confluent_kafka.admin
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -21,7 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from ops.embedded import EmbeddedError, Kafka, Postgres, Stack, identity, jars, java
 from ops.embedded.binaries import find_binaries, pinned_binaries
 from ops.embedded.locks import Lock
-from ops.embedded.ports import require_port
+from ops.embedded.ports import free_ports, require_port
 
 CHECKOUT = Path(__file__).parents[2]
 JARS = Path(os.environ.get("BITCORP_JARS") or CHECKOUT / ".bitcorp" / "jars")
@@ -346,6 +347,25 @@ def test_a_server_that_cannot_start_takes_the_other_down_and_shows_its_log(tmp_p
         stack.start()
     assert not stack.postgres.alive()
     assert not stack.kafka.alive()
+
+
+@pytest.mark.servers
+def test_clients_of_a_listener_beside_are_told_the_port_of_what_stands_before_it(tmp_path: Path) -> None:
+    (door,) = free_ports(1)
+    kafka = Kafka(tmp_path, JARS, beside={"side": door})
+    kafka.start()
+    try:
+        aside, usual = f"127.0.0.1:{kafka.port_of('side')}", kafka.address
+        told = {place: told_ports(place) for place in (aside, usual)}
+        assert told == {aside: [door], usual: [int(usual.rpartition(":")[2])]}
+    finally:
+        kafka.stop()
+
+
+def told_ports(address: str) -> list[int]:
+    """The ports of the brokers that a client which comes in here is sent to."""
+    brokers = confluent_kafka.admin.AdminClient({"bootstrap.servers": address}).list_topics(timeout=10).brokers
+    return [broker.port for broker in brokers.values()]
 
 
 @pytest.mark.servers
