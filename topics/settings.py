@@ -84,6 +84,12 @@ class Settings(BaseSettings):
     wait_limit: float = Field(
         default=30.0, gt=0, le=300, description="Longest `Prefer: wait` and Consistency wait in seconds"
     )
+    most_in_flight: int = Field(
+        default=500,
+        ge=1,
+        description="Commands of one partition that an API process has published and no lane has decided; more are "
+        "answered 503 and not taken",
+    )
     rate_limits: str = Field(
         default="resources=1000/minute;10000/hour, auth=500/minute;5000/hour, users=500/minute;5000/hour, "
         "reports=100/minute;1000/hour",
