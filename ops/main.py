@@ -35,6 +35,7 @@ COMMANDS = (
     ("views", "ops.views:app", "Operate", "List the views, or rebuild some from the journal."),
     ("state", "ops.state:app", "Operate", "Rebuild the lanes' state from the journal."),
     ("bench", "ops.bench:bench", "Operate", "Measure this machine, as ratios to plain loops."),
+    ("soak", "ops.bench:soak", "Operate", "Measure for an hour whether memory grows."),
 )
 
 
