@@ -20,7 +20,7 @@ from views import GROUPS
 from views.checkpoints import Checkpoint, assigned, read
 from views.digest import Difference
 from views.projecting import apply, start_at
-from views.rebuild import Copy, copy_of, differences, stopped, swap
+from views.rebuild import Copy, copy_of, differences, index, stopped, swap
 from views.retention import prune
 
 BATCH = 1000
@@ -74,6 +74,7 @@ async def rebuild_view(
     dsn = settings.database.get_secret_value()
     async with copy_of(dsn, GROUPS[group]) as copy, _filler(settings, copy, patience_seconds) as filler:
         await _approach(copy, filler, report)
+        await index(copy)
         async with stopped(copy) as (connection, live):
             await filler.fill(_positions(live), report)
             await _forget_expired(copy)

@@ -64,7 +64,7 @@ async def _warm_up(system: Running, renames: int) -> None:
 def _renames() -> Iterator[CommandMessage]:
     for number in count():
         company, machine = f"bench-{number % COMPANIES}", f"M-{number % MACHINES}"
-        data = {"equipment_id": machine, "name": f"Excavator {number}"}
+        data = {"equipment_id": machine, "name": f"Crane {number}"}
         yield command(company, "equipment", "rename-equipment", machine, "user:ann", data, str(number))
 
 

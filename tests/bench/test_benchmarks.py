@@ -5,7 +5,8 @@ from functools import partial
 
 import pytest
 
-from bench import job_j, listing, posting, rebuilding, soak, takeover, two_workers
+from bench import job_j, listing, posting, quix, rebuilding, soak, takeover, two_workers
+from bench.targets import BY_FIGURE
 from topics.settings import Settings
 
 TINY: dict[str, Callable[[Settings], Awaitable[dict[str, float]]]] = {
@@ -25,4 +26,6 @@ async def test_a_benchmark_gives_its_figures(name: str, settings: Settings, monk
     monkeypatch.setattr(soak, "SAMPLES", settings.directory / "soak.csv")
     patient = settings.model_copy(update={"session_seconds": 15.0})  # other tests may take the processor for seconds
     figures = await TINY[name](patient)
+    shall_be = {figure for benchmark, figure in BY_FIGURE if benchmark == name}
+    assert shall_be <= figures.keys() | ({"quix_ratio"} if not quix.installed() else set())
     assert all(value >= 0 for figure, value in figures.items() if "growth" not in figure and "beyond" not in figure)
