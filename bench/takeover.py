@@ -1,5 +1,6 @@
 """After `kill -9` of one of two workers: how long until the other answers for its partitions, with many machines."""
 
+import asyncio
 import os
 import signal
 import time
@@ -19,12 +20,23 @@ from topics.provision import create_topics
 from topics.settings import Settings
 
 PARTITIONS = 2
+#: How figures end where the other worker holds nothing of the partition, and where it follows it.
+WAYS = ("", "_followed")
 
 
-async def run(settings: Settings, machines: int = 100_000) -> dict[str, float]:
+async def run(settings: Settings, machines: int = 100_000, settle: float = 30) -> dict[str, float]:
     """Seconds from the kill to the last partition's answer, the session among them, with so many machines in each
-    partition; and how fast one partition's state is read by itself, in records a second."""
-    settings = with_prefix(settings, "takeover").model_copy(update={"partitions": PARTITIONS})
+    partition, whose state the other worker reads then or has followed; and how fast it is read by itself, in records a
+    second."""
+    figures: dict[str, float] = {"machines": machines, "session_seconds": settings.session_seconds}
+    for standbys, name in enumerate(WAYS):
+        own = {"partitions": PARTITIONS, "standbys": standbys}
+        found = await _measure(with_prefix(settings, "takeover").model_copy(update=own), machines, settle)
+        figures |= {f"{figure}{name}": value for figure, value in found.items()}
+    return figures
+
+
+async def _measure(settings: Settings, machines: int, settle: float) -> dict[str, float]:
     create_topics(settings)
     every = commands(machines * PARTITIONS + 1000)
     async with lane_worker(settings):
@@ -33,13 +45,12 @@ async def run(settings: Settings, machines: int = 100_000) -> dict[str, float]:
         async with worker(settings, "lanes", may_end=True) as other:
             await all_have_partitions(settings, 2)
             await _answered(settings, every)
+            await asyncio.sleep(settle)  # who follows a partition does not say how far it has come
             began = time.perf_counter()
             os.kill(other, signal.SIGKILL)
             await _answered(settings, every)
             took = time.perf_counter() - began
     return {
-        "machines": machines,
-        "session_seconds": settings.session_seconds,
         "seconds": round(took, 1),
         "beyond_session_seconds": round(took - settings.session_seconds, 1),
         **await _read(settings),

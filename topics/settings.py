@@ -67,6 +67,12 @@ class Settings(BaseSettings):
         default=900.0, gt=0, le=3000, description="How often a lane compares its changelog's end"
     )
     group_commands: int = Field(default=500, ge=1, le=5000, description="Most commands in one commit of a lane")
+    standbys: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        description="Workers beside its owner that keep a partition's state in memory, for quicker take-overs",
+    )
     failures_before_stop: int = Field(default=20, ge=1, description="Rules that raise in a row before the worker stops")
 
     timer_seconds: float = Field(

@@ -15,7 +15,7 @@ TINY: dict[str, Callable[[Settings], Awaitable[dict[str, float]]]] = {
     "posting": partial(posting.run, rates=(20, 40), seconds=1),
     "rebuilding": partial(rebuilding.run, events=600),
     "soak": partial(soak.soak, minutes=0.1, rate=20, remembered=100),
-    "takeover": partial(takeover.run, machines=200),
+    "takeover": partial(takeover.run, machines=200, settle=0),
     "two_workers": partial(two_workers.run, count=2000, rounds=1),
 }
 
