@@ -22,6 +22,9 @@ from topics.settings import Settings
 
 #: The last two are more than two cores can do.
 RATES = (100, 500, 2000, 4000)
+#: Connections of the client, opened before: so many requests are under way at most, and what would be more is not sent.
+#: They are more than the API takes commands.
+CONNECTIONS, AT_ONCE = 800, 50
 WAIT = {"Prefer": "wait=30"}
 LOOK_SECONDS = 0.01
 POSITIONS = "SELECT partition, position FROM erp.view_checkpoint WHERE view_group = 'fleet'"
@@ -59,10 +62,11 @@ class Shown:
 
 @dataclass
 class Load:
-    """One run at one rate: what was accepted, and how many were refused because too many waited."""
+    """One run at one rate: what was accepted, how many are under way, and how many were answered 503."""
 
     answers: list[Answer] = field(default_factory=list)
     refused: int = 0
+    under_way: int = 0
     seconds: float = 0.0
 
     def figures(self, shown: Shown) -> dict[str, float]:
@@ -84,6 +88,7 @@ async def run(settings: Settings, rates: tuple[int, ...] = RATES, seconds: int =
     figures: dict[str, float] = {}
     async with running(settings, "posting") as system, _looking(system) as shown, system.client() as session:
         requests = _requests(system)
+        await _connect(session)
         await send(session, requests, rates[0], 2)
         for rate in rates:
             load = await send(session, requests, rate, seconds)
@@ -112,16 +117,30 @@ async def send(session: aiohttp.ClientSession, requests: Iterator[dict[str, Any]
                 await asyncio.sleep(number / rate - now)
             elif number % 20 == 0:
                 await asyncio.sleep(0)
-            sending.create_task(_post(session, next(requests), load))
+            if load.under_way < CONNECTIONS:
+                load.under_way += 1
+                sending.create_task(_post(session, next(requests), load))
         load.seconds = time.perf_counter() - began
     return load
+
+
+async def _connect(session: aiohttp.ClientSession) -> None:
+    """Open the connections, some at a time, and leave them open."""
+    for open_ in range(AT_ONCE, CONNECTIONS + 1, AT_ONCE):
+        await asyncio.gather(*(_greet(session) for _ in range(open_)))
+
+
+async def _greet(session: aiohttp.ClientSession) -> None:
+    async with session.get("/health") as answer:
+        await answer.read()
 
 
 async def _post(session: aiohttp.ClientSession, request: dict[str, Any], load: Load) -> None:
     sent = time.perf_counter()
     async with session.post(**request) as answer:
         body = await answer.read()
-        if b'"overloaded"' in body:
+        load.under_way -= 1
+        if answer.status == 503:
             load.refused += 1
         elif answer.status in (200, 201):
             partition, position = map(int, answer.headers["Consistency"].split(":"))

@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         default=30.0, gt=0, le=300, description="Longest `Prefer: wait` and Consistency wait in seconds"
     )
     most_in_flight: int = Field(
-        default=500,
+        default=100,
         ge=1,
         description="Commands of one partition that an API process has published and no lane has decided; more are "
         "answered 503 and not taken",
