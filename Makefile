@@ -11,7 +11,7 @@ SECONDS = 60
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast test-slow lint format bench growth fire contracts lock clean
+.PHONY: help setup demo up test test-fast test-slow lint format bench quix growth soak fire contracts lock clean
 
 help: ## Say what there is to do.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -49,8 +49,15 @@ format: $(READY) ## Bring the code into the one style.
 	@$(PY) -m ruff check --fix
 	@$(PY) -m ruff format
 
-bench: $(READY) ## Measure this machine and write bench/results.json.
+bench: $(READY) ## Measure this machine and write bench/results.json and docs/performance.md.
 	@$(BITCORP) bench
+
+quix: $(READY) ## Install Quix Streams, which make bench measures beside ours, in an environment of its own.
+	@.venv/bin/uv venv --quiet --allow-existing --python .venv/bin/python .venv-quix
+	@.venv/bin/uv pip sync --quiet --python .venv-quix/bin/python --require-hashes bench/quix_job/requirements.txt
+
+soak: $(READY) ## Measure for an hour, under steady load, whether memory grows.
+	@$(BITCORP) soak
 
 growth: $(READY) ## Measure how cost grows with companies, machines and partitions; some ten minutes.
 	@$(PY) -m bench.growth
@@ -65,7 +72,9 @@ contracts: $(READY) ## Write the published contracts in docs/ again, from the cl
 lock: $(READY) ## Resolve the newest allowed packages and pin them in requirements.txt.
 	@.venv/bin/uv lock --quiet --upgrade
 	@.venv/bin/uv export --quiet --all-groups --no-emit-project --format requirements.txt --output-file requirements.txt
+	@.venv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-header \
+		bench/quix_job/requirements.in --output-file bench/quix_job/requirements.txt
 
 clean: ## Remove the environment and what tools leave behind; data in .bitcorp stay.
-	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-quix build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -not -path './.bitcorp/*' -prune -exec rm -rf {} +

@@ -46,10 +46,14 @@ def group_of(settings: Settings, realm: Realm = BUSINESS) -> str:
     return f"{settings.prefix}-lanes" if realm is BUSINESS else f"{settings.prefix}-{realm.name}-lanes"
 
 
+#: Told the partitions that are served from now on, and those that are followed.
+Recovered = Callable[[set[int], set[int]], Awaitable[None]]
+
+
 class LaneTable(faust.Table):
     """The lanes' state as a Faust table: Faust recovers it, lanes read and write it, and only valid records count."""
 
-    def __init__(self, *args: Any, on_recovered: Callable[[set[int]], Awaitable[None]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, on_recovered: Recovered, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.states: dict[int, PartitionState] = {}
         self._on_recovered = on_recovered
@@ -60,7 +64,7 @@ class LaneTable(faust.Table):
         return self.states[partition]
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """Partitions that another worker serves: what we hold of them goes stale from now on."""
+        """Partitions that we neither serve nor follow: what we hold of them goes stale from now on."""
         for partition in partitions:
             self.states.pop(partition, None)
 
@@ -79,14 +83,15 @@ class LaneTable(faust.Table):
 
     async def on_recovery_completed(self, active_tps: set[Any], standby_tps: set[Any]) -> None:
         await super().on_recovery_completed(active_tps, standby_tps)
-        await self._on_recovered({tp.partition for tp in active_tps})
+        active, standby = ({tp.partition for tp in places} for places in (active_tps, standby_tps))
+        await self._on_recovered(active, standby)
 
 
 class LaneApp(App):
     """The Faust app of the lanes: commands come in batches to the one agent, the changelog to the table."""
 
     def __init__(self, settings: Settings, realm: Realm) -> None:
-        super().__init__(settings, group_of(settings, realm))
+        super().__init__(settings, group_of(settings, realm), standbys=settings.standbys)
         self.batched = {TOPICS_OF[realm.name].commands.named(settings.prefix)}
         self.changelogs = {TOPICS_OF[realm.name].state.named(settings.prefix)}
         self.fetched: asyncio.Queue[Batch] | None = None
@@ -218,10 +223,11 @@ class Worker:
 
     # -- assignment ----------------------------------------------------------------------------------------------
 
-    async def _start_lanes(self, partitions: set[int]) -> None:
-        """Every assigned partition is taken over afresh; what we still hold of it saves reading it again."""
+    async def _start_lanes(self, partitions: set[int], followed: set[int]) -> None:
+        """Every assigned partition is taken over afresh; what we still hold of it saves reading it again, as does what
+        we hold of those that we follow."""
         await self._stop_lanes()
-        self.table.forget(set(self.table.states) - partitions)
+        self.table.forget(set(self.table.states) - partitions - followed)
         self._generation = self.app.consumer_generation_id
         self.app.lease.take()
         for partition in sorted(partitions):

@@ -38,7 +38,8 @@ class App(faust.App):
     batched: Collection[str] = ()
     changelogs: Collection[str] = ()
 
-    def __init__(self, settings: Settings, group: str) -> None:
+    def __init__(self, settings: Settings, group: str, *, standbys: int = 0) -> None:
+        """`standbys` is how many workers beside its owner follow the changelog of a partition."""
         self.lease = Lease(settings.session_seconds)
         datadir = settings.directory / "faust"
         datadir.parent.mkdir(parents=True, exist_ok=True)  # Faust makes the last folder alone
@@ -51,7 +52,7 @@ class App(faust.App):
             topic_partitions=settings.partitions,
             topic_allow_declare=False,
             topic_disable_leader=True,
-            table_standby_replicas=0,
+            table_standby_replicas=standbys,
             web_enabled=False,
             broker_session_timeout=settings.session_seconds,
             broker_heartbeat_interval=settings.session_seconds / 10,

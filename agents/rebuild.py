@@ -25,7 +25,7 @@ from views import GROUPS
 from views.checkpoints import Checkpoint, assigned, read
 from views.digest import Difference
 from views.projecting import apply, start_at
-from views.rebuild import Copy, copy_of, differences, stopped, swap
+from views.rebuild import Copy, copy_of, differences, index, stopped, swap
 from views.retention import prune
 
 BATCH = 1000
@@ -101,6 +101,7 @@ async def _replace(
     copy: Copy, filler: "Filler", accept_changes: bool, report: Report
 ) -> tuple[tuple[Difference, ...], bool]:
     await _approach(copy, filler, report)
+    await index(copy)
     async with stopped(copy) as (connection, live):
         await filler.fill(_positions(live), report)
         await _forget_expired(copy)

@@ -17,6 +17,7 @@ from api.database import Database
 from api.dead_letters import Retries
 from api.docs import Docs
 from api.door import Door
+from api.in_flight import InFlight
 from api.keys import NewKeys
 from api.limits import make_limits
 from api.manners import Manners
@@ -41,7 +42,8 @@ log = structlog.get_logger("api")
 
 def make_app(settings: Settings) -> web.Application:
     """The application with all its routes. Kafka and PostgreSQL are looked for when it starts, and may come later."""
-    publisher, follower, database = Publisher(settings), Follower(settings), Database(settings)
+    publisher, in_flight, database = Publisher(settings), InFlight(settings), Database(settings)
+    follower = Follower(settings, decided=in_flight.leave)
     decisions, secrets = Follower(settings, CREDENTIALS), Database(settings, sign_in_engine)
     permissions = Permissions(settings, database)
     systems = Systems(permissions, publisher)
@@ -51,7 +53,7 @@ def make_app(settings: Settings) -> web.Application:
     manners, limits = Manners(settings), make_limits(settings, door)
     app = web.Application(middlewares=[manners.around, limits.around], client_max_size=settings.body_limit)
     app.on_response_prepare.append(manners.prepare)
-    commands = Commands(door, publisher, follower, queries)
+    commands = Commands(door, publisher, follower, queries, in_flight)
     bulk = Bulk(commands)
     for part in (
         commands,

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from api import SOURCE, headers
 from api.answers import answered
 from api.door import ORIGIN, REQUEST_ID, ROOT, TRACEPARENT, Door
+from api.in_flight import InFlight
 from api.outcomes import Follower
 from api.problems import (
     Problem,
@@ -71,6 +72,7 @@ class Commands:
     publisher: Publisher
     follower: Follower
     queries: Queries
+    in_flight: InFlight
 
     def routes(self) -> Iterator[web.RouteDef]:
         for rule in OFFERED.values():
@@ -113,6 +115,15 @@ class Commands:
         return item_of(outcome)
 
     async def _publish(self, commands: Sequence[CommandMessage], key: str) -> None:
+        self.in_flight.enter(commands)
+        try:
+            await self._send(commands, key)
+        except Problem:
+            for command in commands:
+                self.in_flight.leave(command.id.encode())
+            raise
+
+    async def _send(self, commands: Sequence[CommandMessage], key: str) -> None:
         try:
             await self.publisher.send(*commands)
             API_PUBLISHES.labels("acknowledged").inc()

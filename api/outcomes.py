@@ -1,7 +1,7 @@
 """Following the outcomes topic, so that a request can wait for the answer to its command."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -40,9 +40,12 @@ class Waiter:
 class Follower(Following):
     """Follows a realm's outcomes topic."""
 
-    def __init__(self, settings: Settings, realm: Realm = BUSINESS) -> None:
-        """Nothing is opened yet."""
+    def __init__(
+        self, settings: Settings, realm: Realm = BUSINESS, decided: Callable[[bytes], None] = lambda command_id: None
+    ) -> None:
+        """Nothing is opened yet. `decided` is told the id of every command that has an outcome."""
         super().__init__(settings, TOPICS_OF[realm.name].outcomes.named(settings.prefix))
+        self._decided = decided
         self._waiters: dict[bytes, list[Waiter]] = {}
 
     async def stop(self) -> None:
@@ -71,7 +74,9 @@ class Follower(Following):
                 del self._waiters[command_id]
 
     def deliver(self, record: ConsumerRecord) -> None:
-        waiters = self._waiters.get(dict(record.headers).get("ce_causationid", b""))
+        command_id = dict(record.headers).get("ce_causationid", b"")
+        self._decided(command_id)
+        waiters = self._waiters.get(command_id)
         if not waiters:
             return  # nobody here waits: not worth the parsing
         try:

@@ -165,6 +165,12 @@ internal_error = ProblemType(
     "internal-error", 500, "The request failed by a fault of ours.", f"Tell us the request id. {REPEAT}"
 )
 kafka_away = ProblemType("kafka-away", 503, "Commands cannot be taken right now.", REPEAT)
+overloaded = ProblemType(
+    "overloaded",
+    503,
+    "More commands wait for a decision than this process takes.",
+    "Nothing was taken. Repeat the request after `Retry-After` seconds.",
+)
 sign_in_away = ProblemType(
     "sign-in-away", 503, "Nobody can sign in right now.", "Repeat the request after `Retry-After` seconds."
 )

@@ -1,22 +1,20 @@
 """Job J: decode and validate a command, read and write its aggregate, remember its id, claim its serial number, write
-an event with CloudEvents headers and an outcome, acks=all. Our worker beside a raw aiokafka loop, on the same Kafka.
-"""
+an event with CloudEvents headers and an outcome, acks=all. Our worker beside a raw aiokafka loop and Quix Streams, on
+the same Kafka."""
 
-import asyncio
 import time
 from collections.abc import Iterator
-from decimal import Decimal
-from operator import itemgetter
+from statistics import median
 from typing import Any
-from uuid import NAMESPACE_OID, UUID, uuid5
+from uuid import NAMESPACE_OID, uuid5
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from pydantic import BaseModel, ConfigDict
 
-from bench.workers import BATCH, lane_worker, outcomes_reach, publish, with_prefix
+from bench import quix
+from bench.raw_loop import RawLoop
+from bench.workers import lane_worker, outcomes_reach, publish, with_prefix
 from domain.decider import TYPE_PREFIX, Actor
-from topics.catalogue import COMMANDS, EVENTS, OUTCOMES, STATE
+from ops.console import say
 from topics.messages import CommandMessage
 from topics.provision import create_topics
 from topics.settings import Settings
@@ -31,15 +29,16 @@ def commands(count: int) -> Iterator[CommandMessage]:
         company = f"bench-{number}"
         admin = {"user_id": "ann", "name": "Ann", "email": "ann@bench.example"}
         opened = {"company_id": company, "name": company, "time_zone": "UTC", "currency": "EUR", "admin": admin}
-        yield _command(company, "company", "create-company", company, "operator:bench", opened)
-        yield _command(company, "category", "define-category", "rig", "user:ann", {"category_id": "rig", "name": "Rig"})
+        yield command(company, "company", "create-company", company, "operator:bench", opened)
+        yield command(company, "category", "define-category", "rig", "user:ann", {"category_id": "rig", "name": "Rig"})
     for number in range(count):
-        yield _command(
-            f"bench-{number % COMPANIES}", "equipment", "create-equipment", f"M-{number}", "user:ann", _machine(number)
+        yield command(
+            f"bench-{number % COMPANIES}", "equipment", "create-equipment", f"M-{number}", "user:ann", machine(number)
         )
 
 
-def _machine(number: int) -> dict[str, Any]:
+def machine(number: int) -> dict[str, Any]:
+    """The fields of a new machine."""
     return {
         "equipment_id": f"M-{number}",
         "name": f"Excavator {number}",
@@ -50,9 +49,12 @@ def _machine(number: int) -> dict[str, Any]:
     }
 
 
-def _command(company: str, aggregate: str, verb: str, id_: str, actor: str, data: dict[str, Any]) -> CommandMessage:
+def command(
+    company: str, aggregate: str, verb: str, id_: str, actor: str, data: dict[str, Any], again: str = ""
+) -> CommandMessage:
+    """A command; `again` sets it apart from others with the same verb for the same thing."""
     return CommandMessage(
-        id=str(uuid5(NAMESPACE_OID, f"{company}/{verb}/{id_}")),
+        id=str(uuid5(NAMESPACE_OID, f"{company}/{verb}/{id_}{again}")),
         type=f"{TYPE_PREFIX}.{aggregate}.{verb}.v1",
         company_id=company,
         aggregate=aggregate,
@@ -74,115 +76,34 @@ async def worker_rate(settings: Settings, count: int) -> float:
         return total / (time.perf_counter() - began)
 
 
-# -- the raw loop ------------------------------------------------------------------------------------------------------
-
-
-class Data(BaseModel):
-    model_config = ConfigDict(frozen=True)
-    equipment_id: str
-    name: str
-    serial_number: str
-    category_id: str
-    in_service_on: str
-    purchase_price: dict[str, str]
-
-
-class Machine(BaseModel):
-    serial: str
-    name: str
-    version: int
-    price: Decimal
-
-
-class RawLoop:
-    """What one Python process can do at most: `getmany`, `send_batch`, nothing guaranteed."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.state: dict[str, bytes] = {}
-        self.sequence = 0
-
-    async def rate(self, total: int) -> float:
-        server = self.settings.kafka
-        consumer = AIOKafkaConsumer(
-            COMMANDS.named(self.settings.prefix),
-            bootstrap_servers=server,
-            group_id=f"raw-{time.time()}",
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-        )
-        self.producer = AIOKafkaProducer(
-            bootstrap_servers=server,
-            max_batch_size=BATCH,
-            max_request_size=8 * BATCH,
-            acks="all",
-            enable_idempotence=True,
-        )
-        await consumer.start()
-        await self.producer.start()
-        done, began = 0, 0.0
-        while done < total:
-            fetched = await consumer.getmany(timeout_ms=500, max_records=1000)
-            began = began or time.perf_counter()
-            for place, records in fetched.items():
-                await self._commit(place.partition, records)
-                done += len(records)
-            await consumer.commit()
-        seconds = time.perf_counter() - began
-        await consumer.stop()
-        await self.producer.stop()
-        return total / seconds
-
-    async def _commit(self, partition: int, records: list[Any]) -> None:
-        changed: dict[str, bytes] = {}
-        events, outcomes, changelog = (self.producer.create_batch() for _ in range(3))
-        for record in records:
-            self._decide(record, changed, events, outcomes)
-        for key, value in changed.items():
-            changelog.append(key=key.encode(), value=value, timestamp=None)
-        await self._send(STATE, changelog, partition)
-        self.state.update(changed)
-        await asyncio.gather(self._send(EVENTS, events, partition), self._send(OUTCOMES, outcomes, partition))
-
-    async def _send(self, topic: Any, batch: Any, partition: int) -> None:
-        await (await self.producer.send_batch(batch, topic.named(self.settings.prefix), partition=partition))
-
-    def _decide(self, record: Any, changed: dict[str, bytes], events: Any, outcomes: Any) -> None:
-        headers = dict(record.headers)
-        self.sequence += 1
-        if b"equipment" not in headers["ce_type"]:
-            return
-        data = Data.model_validate_json(record.value)
-        key = f"{record.key.decode()}/{data.equipment_id}"
-        stored = changed.get(key) or self.state.get(key)
-        version = Machine.model_validate_json(stored).version + 1 if stored else 1
-        price = Decimal(data.purchase_price["amount"])
-        machine = Machine(serial=data.serial_number, name=data.name, version=version, price=price)
-        changed[key] = machine.model_dump_json().encode()
-        changed[f"command/{headers['ce_id'].decode()}"] = b"1"
-        changed[f"serial/{data.serial_number}"] = b"1"
-        said = [
-            ("ce_id", str(uuid5(UUID(int=0), f"{key}/{version}")).encode()),
-            ("ce_type", b"equipment.created"),
-            ("ce_sequence", str(self.sequence).encode()),
-        ]
-        events.append(key=record.key, value=data.model_dump_json().encode(), timestamp=None, headers=said)
-        outcomes.append(key=record.key, value=b'{"status":"accepted"}', timestamp=None)
-
-
 async def raw_rate(settings: Settings, count: int) -> float:
-    """Commands per second of the raw loop on a full topic of its own."""
+    """Commands per second of the raw loop on a full topic."""
     create_topics(settings)
     total = await publish(settings, commands(count))
     return await RawLoop(settings).rate(total)
 
 
-async def run(settings: Settings, count: int = 30_000) -> dict[str, float]:
-    """Both in turn, on fresh topics; the round whose ratio is the median, rates in commands per second. A machine that
-    is shared runs at half its speed for seconds, and one round would measure that."""
-    rounds = []
-    for _ in range(ROUNDS):
-        raw = await raw_rate(with_prefix(settings, "raw"), count)
-        ours = await worker_rate(with_prefix(settings, "lanes"), count)
-        rounds.append({"ratio": round(ours / raw, 3), "raw_per_second": round(raw), "worker_per_second": round(ours)})
-    return sorted(rounds, key=itemgetter("ratio"))[ROUNDS // 2]
+async def quix_rate(settings: Settings, count: int, guarantee: str) -> float:
+    """Commands per second of Quix Streams on a full topic, with its processing guarantee of this name."""
+    create_topics(settings)
+    total = await publish(settings, commands(count))
+    return await quix.rate(settings, total, guarantee)
+
+
+async def run(settings: Settings, count: int = 30_000, rounds: int = ROUNDS) -> dict[str, float]:
+    """All ways in turn, each on fresh topics; of each figure the median of the rounds, rates in commands per second. A
+    machine that is shared runs at half its speed for seconds, and one round would measure that."""
+    found = [await _round(settings, count) for _ in range(rounds)]
+    return {name: median(each[name] for each in found) for name in found[0]}
+
+
+async def _round(settings: Settings, count: int) -> dict[str, float]:
+    raw = await raw_rate(with_prefix(settings, "raw"), count)
+    ours = await worker_rate(with_prefix(settings, "lanes"), count)
+    figures = {"ratio": round(ours / raw, 3), "raw_per_second": round(raw), "worker_per_second": round(ours)}
+    if not quix.installed():
+        say(f"Quix Streams is not measured: {quix.HOW_TO_INSTALL}")
+        return figures
+    for guarantee, name in quix.GUARANTEES.items():
+        figures[f"{name}_per_second"] = round(await quix_rate(with_prefix(settings, name), count, guarantee))
+    return figures | {"quix_ratio": round(ours / figures["quix_per_second"], 3)}

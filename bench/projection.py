@@ -19,8 +19,9 @@ from domain.equipment import EquipmentCreated
 from domain.model import Money
 from topics.cloudevents import Record
 from topics.settings import Settings
-from views import GROUPS, machine_counts
+from views import GROUPS
 from views.checkpoints import assigned
+from views.machine_counts import table as COUNTS
 from views.projecting import Entry, apply
 from views.reading import write_engine
 from views.view import Group
@@ -36,15 +37,15 @@ async def run(settings: Settings, events: int = 20_000) -> dict[str, float]:
 
 
 async def _measure(dsn: str, each: int) -> dict[str, float]:
-    records = [journal(f"bench-{partition}", partition, map(_machine, range(each))) for partition in range(PARTITIONS)]
+    records = [journal(f"bench-{partition}", partition, map(created, range(each))) for partition in range(PARTITIONS)]
     pool = write_engine(dsn)
     plain = await asyncpg.connect(dsn, server_settings={"synchronous_commit": "off"})
     found: dict[str, float] = {}
     spent = {"projected": 0.0, "plain": 0.0}
     for group in (GROUPS[name] for name in MEASURED):
         projected = await _timed(_project(pool, group, records))
-        rows = [(table, await _rows(plain, table)) for table in group.tables]
-        inserted = await _timed(_insert(plain, [part for part in rows if part[0] is not machine_counts.table]))
+        rows = [(table, await rows_of(plain, table)) for table in group.tables]
+        inserted = await _timed(_insert(plain, [part for part in rows if part[0] is not COUNTS]))
         count = sum(len(part) for _, part in rows)
         found |= {f"{group.name}_projected": round(count / projected), f"{group.name}_plain": round(count / inserted)}
         spent = {"projected": spent["projected"] + projected, "plain": spent["plain"] + inserted}
@@ -81,13 +82,18 @@ async def _decoded(group: Group, records: list[Record]) -> list[Entry]:
     return entries
 
 
-def _columns(table: Table) -> list[str]:
-    return [f'"{column.name}"' for column in table.columns if column.computed is None]
+def columns(table: Table) -> list[str]:
+    """Those that are written."""
+    return [column.name for column in table.columns if column.computed is None]
 
 
-async def _rows(connection: Any, table: Table) -> list[tuple[Any, ...]]:
+def quoted(table: Table) -> str:
+    return ", ".join(f'"{name}"' for name in columns(table))
+
+
+async def rows_of(connection: Any, table: Table) -> list[tuple[Any, ...]]:
     """What was projected, out of its table again."""
-    rows = await connection.fetch(f"SELECT {', '.join(_columns(table))} FROM {table}")  # noqa: S608
+    rows = await connection.fetch(f"SELECT {quoted(table)} FROM {table}")  # noqa: S608
     await connection.execute(f"TRUNCATE {table}")
     return [tuple(row) for row in rows]
 
@@ -95,15 +101,15 @@ async def _rows(connection: Any, table: Table) -> list[tuple[Any, ...]]:
 async def _insert(connection: Any, parts: list[tuple[Table, list[tuple[Any, ...]]]]) -> None:
     """Each table's rows; what triggers count beside them they count again."""
     for table, rows in parts:
-        names = _columns(table)
-        places = ", ".join(f"${number + 1}" for number in range(len(names)))
-        statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places})"  # noqa: S608
+        places = ", ".join(f"${number + 1}" for number in range(len(columns(table))))
+        statement = f"INSERT INTO {table} ({quoted(table)}) VALUES ({places})"  # noqa: S608
         for start in range(0, len(rows), BATCH):
             async with connection.transaction():
                 await connection.executemany(statement, rows[start : start + BATCH])
 
 
-def _machine(number: int) -> EquipmentCreated:
+def created(number: int) -> EquipmentCreated:
+    """A new machine."""
     return EquipmentCreated(
         equipment_id=f"M-{number}",
         name=f"Excavator {number}",

@@ -7,6 +7,7 @@ from statistics import median
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from pydantic import SecretStr
 
 from agents.decision import Draft, Place
 from agents.proof import Proof
@@ -50,7 +51,7 @@ def process() -> tuple[Proof, Sequence[CommandMessage], Sign]:
     """What the lanes know, the admission of a process, and how it signs."""
     root, lanes, own = Ed25519PrivateKey.generate(), X25519PrivateKey.generate(), X25519PrivateKey.generate()
     proof = Proof(False, lanes.private_bytes_raw(), base64url(root.public_key().public_bytes_raw()))
-    settings = Settings(partitions=1, root_private_key=base64url(root.private_bytes_raw()))
+    settings = Settings(partitions=1, root_private_key=SecretStr(base64url(root.private_bytes_raw())))
     admit = AdmitProcess(
         process_id="bench", public_key=base64url(own.public_key().public_bytes_raw()), vouches=EVERYBODY
     )

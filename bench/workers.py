@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -13,6 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from ops.errors import Fault
+from ops.settings import as_environment
 from topics.catalogue import COMMANDS, OUTCOMES, partition_of
 from topics.messages import CommandMessage, write_command
 from topics.settings import Settings
@@ -26,37 +27,30 @@ def with_prefix(settings: Settings, name: str) -> Settings:
     return settings.model_copy(update={"prefix": f"bench-{name}-{os.urandom(3).hex()}"})
 
 
-def _environment(settings: Settings) -> dict[str, str]:
-    chosen = {
-        "BITCORP_KAFKA": settings.kafka,
-        "BITCORP_DATABASE": settings.database.get_secret_value(),
-        "BITCORP_PREFIX": settings.prefix,
-        "BITCORP_PARTITIONS": str(settings.partitions),
-        "BITCORP_MAPPINGS": str(settings.mappings.absolute()),
-        "BITCORP_LOG_LEVEL": "warning",
-    }
-    return {**os.environ, **chosen}
-
-
 def lane_worker(settings: Settings) -> AbstractAsyncContextManager[int]:
     """One command worker as a process; its pid."""
     return worker(settings, "lanes")
 
 
 @asynccontextmanager
-async def worker(settings: Settings, kind: str) -> AsyncIterator[int]:
-    """One worker of this kind as a process; its pid. Raises Fault if it ends before what is measured with it."""
-    command = (sys.executable, "-m", "ops.main", "worker", kind)
+async def worker(settings: Settings, kind: str, *, may_end: bool = False) -> AsyncIterator[int]:
+    """One worker of this kind, or the API, as a process; its pid. Raises Fault if it ends before what is measured with
+    it, unless it may."""
+    words = ("api",) if kind == "api" else ("worker", kind)
+    environment = os.environ | as_environment(settings.model_copy(update={"log_level": "warning"}))
     with TemporaryFile() as log:
-        process = await asyncio.create_subprocess_exec(*command, env=_environment(settings), stdout=log, stderr=log)
-        ending = asyncio.create_task(_cancel_at_the_end_of(process, asyncio.current_task()))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ops.main", *words, env=environment, stdout=log, stderr=log
+        )
+        measuring = None if may_end else asyncio.current_task()
+        ending = asyncio.create_task(_cancel_at_the_end_of(process, measuring))
         try:
             yield process.pid
         except asyncio.CancelledError as cancelled:
             if process.returncode is None:
                 raise
             log.seek(0)
-            raise Fault(f"The worker {kind} has ended:\n{log.read().decode()}") from cancelled
+            raise Fault(f"The process {kind} has ended:\n{log.read().decode()}") from cancelled
         finally:
             ending.cancel()
             with suppress(ProcessLookupError):
@@ -117,3 +111,13 @@ def resident_bytes(pid: int) -> int:
     """Resident memory of a process (Linux)."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files(pid: int) -> int:
+    """Files, sockets and pipes that a process has open (Linux)."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def percentile(times: Sequence[float], share: float) -> float:
+    """Of these seconds the one that `share` of them do not exceed, in milliseconds."""
+    return round(sorted(times)[int((len(times) - 1) * share)] * 1000, 1)

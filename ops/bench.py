@@ -6,13 +6,13 @@ A benchmark is a module there with `async def run(settings) -> dict[str, float]`
 import asyncio
 import importlib
 import json as json_text
-import operator
 import os
 import pkgutil
 import platform
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +31,10 @@ RESULTS = CHECKOUT / "bench" / "results.json"
 Benchmark = Callable[[Settings], Awaitable[Mapping[str, float]]]
 Figures = dict[str, dict[str, float]]
 
-#: Benchmark and figure -> what it must be.
-GOALS: dict[tuple[str, str], tuple[str, float]] = {
-    ("depreciation", "ratio"): ("<=", 25),
-    ("importing", "p99_ratio"): ("<=", 2),
-    ("job_j", "ratio"): (">=", 0.35),
-    ("latency", "p50_ms"): ("<=", 15),
-    ("latency", "p99_ms"): ("<=", 60),
-    ("memory", "bytes_per_machine"): ("<=", 1024),
-    ("projection", "ratio"): (">=", 0.5),
-    ("past", "ratio"): ("<=", 3),
-    ("signing", "share"): ("<=", 0.125),  # of deciding alone, which is four fifths of job J: a tenth of that
-}
-COMPARED = {">=": operator.ge, "<=": operator.le}
-
 
 def bench(*names: str, json: AsJson = False) -> int:
-    """Measure this machine and write bench/results.json; ratios are to plain loops in the same run.
+    """Measure this machine; ratios are to plain loops in the same run. Writes bench/results.json, where figures of
+    other benchmarks stay, and docs/performance.md from it.
 
     Exit code 1 if a goal is missed.
 
@@ -58,25 +45,68 @@ def bench(*names: str, json: AsJson = False) -> int:
     json
         One JSON object as it is written to the file.
     """
-    figures = measure(choose(names), Settings())
-    results = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "figures": figures}
-    RESULTS.write_text(json_text.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    if json:
-        write_json(results)
+    return report(measured(choose(names), Settings()), json)
+
+
+def soak(*, minutes: float = 60, json: AsJson = False) -> int:
+    """Measure for a long time, under steady load, whether the memory of any process grows. Exit code 1 if it does.
+
+    Parameters
+    ----------
+    minutes
+        How long; a tenth of it is warm-up.
+    json
+        One JSON object as it is written to bench/results.json.
+    """
+    run = _module("soak").soak
+    return report(measured({"soak": partial(run, minutes=minutes)}, Settings()), json)
+
+
+def report(found: Iterator[tuple[str, Mapping[str, float]]], as_json: bool) -> int:
+    """Keep the figures of each benchmark as it ends, show all, and write the pages that show them."""
+    figures: Figures = {}
+    for name, measures in found:
+        figures[name] = dict(measures)
+        keep(name, figures[name])
+    _module("report").write()
+    if as_json:
+        write_json(_results() | {"figures": figures})
     else:
         _print(figures)
-    return int(
-        any(met(name, figure, value) is False for name, found in figures.items() for figure, value in found.items())
-    )
+    return int(not all(target.met(figures[name][figure]) for (name, figure), target in _targets(figures).items()))
+
+
+def keep(name: str, figures: dict[str, float]) -> None:
+    """Write the figures down beside those of other benchmarks on this machine."""
+    results = _results()
+    results["at"][name] = datetime.now(UTC).isoformat(timespec="seconds")
+    results["figures"][name] = figures
+    RESULTS.write_text(json_text.dumps(results, indent=2, ensure_ascii=False) + "\n")
+
+
+def _results() -> dict[str, Any]:
+    """What was measured on this machine before."""
+    blank: dict[str, Any] = {"machine": machine(), "at": {}, "figures": {}}
+    found = json_text.loads(RESULTS.read_text()) if RESULTS.exists() else blank
+    return found if found["machine"] == blank["machine"] else blank
+
+
+def _module(name: str) -> Any:
+    """A module of `bench/`, which lies beside the installed rooms."""
+    if str(CHECKOUT) not in sys.path:
+        sys.path.insert(0, str(CHECKOUT))
+    return importlib.import_module(f"bench.{name}")
+
+
+def _targets(figures: Figures) -> dict[tuple[str, str], Any]:
+    """The targets of what was measured."""
+    known = _module("targets").BY_FIGURE.items()
+    return {(name, figure): target for (name, figure), target in known if figure in figures.get(name, {})}
 
 
 def choose(names: tuple[str, ...]) -> dict[str, Benchmark]:
     """The benchmarks of these names; all if none is named. Raises Fault."""
-    if str(CHECKOUT) not in sys.path:
-        sys.path.insert(0, str(CHECKOUT))
-    modules = [
-        importlib.import_module(f"bench.{found.name}") for found in pkgutil.iter_modules([str(CHECKOUT / "bench")])
-    ]
+    modules = [_module(found.name) for found in pkgutil.iter_modules([str(CHECKOUT / "bench")])]
     known = {module.__name__.removeprefix("bench."): module.run for module in modules if hasattr(module, "run")}
     for name in names:
         if name not in known:
@@ -84,9 +114,8 @@ def choose(names: tuple[str, ...]) -> dict[str, Benchmark]:
     return {name: known[name] for name in names or known}
 
 
-def measure(chosen: Mapping[str, Benchmark], settings: Settings) -> Figures:
+def measured(chosen: Mapping[str, Benchmark], settings: Settings) -> Iterator[tuple[str, Mapping[str, float]]]:
     """Run the benchmarks one after the other."""
-    figures = {}
     with Stack(settings.directory / "bench", jars=settings.jars, report=say) as stack:
         own = settings.model_copy(
             update={"kafka": stack.kafka.address, "database": SecretStr(stack.postgres.dsn), "replication": 1}
@@ -94,21 +123,13 @@ def measure(chosen: Mapping[str, Benchmark], settings: Settings) -> Figures:
         bring_up_to_date(own)
         for name, run in chosen.items():
             with err.status(f"Measuring {name}"):
-                figures[name] = dict(asyncio.run(_awaited(run, own)))
-            say(f"{name}: {figures[name]}")
-    return figures
+                figures = asyncio.run(_awaited(run, own))
+            say(f"{name}: {dict(figures)}")
+            yield name, figures
 
 
 async def _awaited(run: Benchmark, settings: Settings) -> Mapping[str, float]:
     return await run(settings)
-
-
-def met(benchmark: str, figure: str, value: float) -> bool | None:
-    """Whether the figure reaches its goal; None where it has none."""
-    if (benchmark, figure) not in GOALS:
-        return None
-    sign, goal = GOALS[benchmark, figure]
-    return bool(COMPARED[sign](value, goal))
 
 
 def machine() -> dict[str, Any]:
@@ -129,14 +150,9 @@ def _processor() -> str:
 
 
 def _print(figures: Figures) -> None:
+    targets = _targets(figures)
     rows = [
-        (
-            name,
-            figure,
-            f"{value:,}",
-            " ".join(map(str, GOALS.get((name, figure), ()))),
-            _verdict(met(name, figure, value)),
-        )
+        (name, figure, f"{value:,}", *_verdict(targets.get((name, figure)), value))
         for name, found in figures.items()
         for figure, value in found.items()
     ]
@@ -144,5 +160,9 @@ def _print(figures: Figures) -> None:
     say(f"Written to {RESULTS}")
 
 
-def _verdict(reached: bool | None) -> Text:
-    return {None: Text(), True: Text("met", "green"), False: Text("MISSED", "bold red")}[reached]
+def _verdict(target: Any, value: float) -> tuple[str, Text]:
+    """What the figure shall be, and whether it is."""
+    if target is None:
+        return "", Text()
+    reached = Text("met", "green") if target.met(value) else Text("MISSED", "bold red")
+    return f"{target.sign} {target.goal}", reached

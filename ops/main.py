@@ -41,6 +41,7 @@ COMMANDS = (
     ("state", "ops.state:app", "Operate", "Rebuild the lanes' state from the journal."),
     ("fire", "ops.fire.command:fire", "Operate", "Let the platform's parts fail under load, and check what is left."),
     ("bench", "ops.bench:bench", "Operate", "Measure this machine, as ratios to plain loops."),
+    ("soak", "ops.bench:soak", "Operate", "Measure for an hour whether memory grows."),
 )
 
 

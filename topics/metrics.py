@@ -110,8 +110,11 @@ TIMER_COMMANDS = _counter("bitcorp_timer_commands_total", "Commands that the tim
 API_REQUESTS = _counter("bitcorp_api_requests_total", "Requests answered.", "route", "method", "status")
 API_REQUEST_SECONDS = _histogram("bitcorp_api_request_seconds", "Time to answer a request.", "route", "method")
 API_WAITERS = _gauge("bitcorp_api_waiters", "Requests that wait for an outcome or a position now.")
+API_IN_FLIGHT = _gauge("bitcorp_api_in_flight", "Commands that this API process has published and no lane has decided.")
 API_PUBLISHES = _counter(
-    "bitcorp_api_publishes_total", "Commands given to Kafka: acknowledged, unavailable or too-large.", "result"
+    "bitcorp_api_publishes_total",
+    "Requests with commands for Kafka: acknowledged, unavailable, too-large, or overloaded and not sent.",
+    "result",
 )
 
 

@@ -67,6 +67,12 @@ class Settings(BaseSettings):
         default=900.0, gt=0, le=3000, description="How often a lane compares its changelog's end"
     )
     group_commands: int = Field(default=500, ge=1, le=5000, description="Most commands in one commit of a lane")
+    standbys: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        description="Workers beside its owner that keep a partition's state in memory, for quicker take-overs",
+    )
     failures_before_stop: int = Field(default=20, ge=1, description="Rules that raise in a row before the worker stops")
 
     timer_seconds: float = Field(
@@ -83,6 +89,12 @@ class Settings(BaseSettings):
     body_limit: int = Field(default=1_048_576, ge=1024, description="Largest request body in bytes")
     wait_limit: float = Field(
         default=30.0, gt=0, le=300, description="Longest `Prefer: wait` and Consistency wait in seconds"
+    )
+    most_in_flight: int = Field(
+        default=100,
+        ge=1,
+        description="Commands of one partition that an API process has published and no lane has decided; more are "
+        "answered 503 and not taken",
     )
     rate_limits: str = Field(
         default="resources=1000/minute;10000/hour, auth=500/minute;5000/hour, users=500/minute;5000/hour, "

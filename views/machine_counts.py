@@ -1,10 +1,11 @@
 """How many machines each company has of each category, at each place, in each status.
 
 No projection counts: PostgreSQL does, with each row of the machines that really appears, changes or goes, in the same
-transaction. So a replay, which changes no row, counts nothing twice.
+transaction. So a replay, which changes no row, counts nothing twice. A rebuild counts once, at its end: see
+`views.deferred`.
 """
 
-from sqlalchemy import DDL, BigInteger, Column, Index, Table, Text, event
+from sqlalchemy import DDL, BigInteger, Column, Index, Table, Text, event, func, select
 
 from views.equipment import table as machines
 from views.tables import METADATA, key
@@ -12,6 +13,8 @@ from views.view import View
 
 #: The place of machines that stand at none that is known: part of a key, so not null.
 NOWHERE = ""
+
+_group = (machines.c.company_id, func.coalesce(machines.c.place, NOWHERE), machines.c.category_id, machines.c.status)
 
 table = Table(
     "machine_counts",
@@ -21,6 +24,7 @@ table = Table(
     key("category_id"),
     Column("status", Text, primary_key=True),
     Column("machines", BigInteger, nullable=False),
+    info={"counts": select(*_group, func.count()).group_by(*_group)},
 )
 Index("machine_counts_by_category", table.c.company_id, table.c.category_id)
 

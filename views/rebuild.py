@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from views.checkpoints import Checkpoint, read
+from views.deferred import count, make_indexes, put_off
 from views.digest import Difference, compare, named
 from views.protection import READER, SEARCHER, SIGN_IN, WRITER, protections
 from views.reading import engine, write_engine
@@ -102,6 +103,7 @@ async def _create(copy: Copy, mark: str) -> None:
         await connection.execute(text(f'CREATE SCHEMA "{copy.schema}"'))
         await connection.execute(text(f"COMMENT ON SCHEMA \"{copy.schema}\" IS '{mark}'"))
         await connection.run_sync(tables.create_all)
+        await put_off(connection, copy.group, copy.schema)
         for statement in _rights(copy):
             await connection.execute(text(statement))
 
@@ -122,8 +124,15 @@ async def stopped(copy: Copy) -> AsyncIterator[tuple[AsyncConnection, dict[int, 
         yield connection, await read(connection, copy.group.name, lock=True)
 
 
+async def index(copy: Copy) -> None:
+    """Make the indexes that filling the copy goes without."""
+    async with copy.owner.begin() as connection:
+        await make_indexes(connection, copy.group, copy.schema)
+
+
 async def differences(connection: AsyncConnection, copy: Copy) -> tuple[Difference, ...]:
-    """How the live tables differ from the copy; both must be at the same positions."""
+    """How the live tables differ from the copy, which is complete now; both must be at the same positions."""
+    await count(connection, copy.group, copy.schema)
     await connection.execute(text(f"SET LOCAL ROLE {WRITER}"))
     found = [await compare(connection, table, copy.schema) for table in copy.group.tables]
     await connection.execute(text("RESET ROLE"))

@@ -113,6 +113,19 @@ async def test_machines_of_a_replaced_view_are_still_counted(live: Live) -> None
         assert counted.all() == [("IN_MAINTENANCE", 1)]
 
 
+async def test_a_replaced_view_has_the_indexes_and_triggers_that_it_had(live: Live) -> None:
+    async def made() -> set[tuple[str, ...]]:
+        async with live.owner.connect() as connection:
+            indexes = await connection.execute(text("SELECT indexdef, 'I' FROM pg_indexes WHERE schemaname = 'erp'"))
+            fires = "SELECT tgname, tgenabled::text FROM pg_trigger WHERE NOT tgisinternal"
+            return {tuple(row) for row in (*indexes, *await connection.execute(text(fires)))}
+
+    before = await made()
+    assert any("gin_trgm_ops" in index for index, _ in before)
+    assert (await rebuild_view(live.settings, "fleet")).swapped
+    assert await made() == before
+
+
 async def test_readers_of_a_replaced_view_go_on_and_see_their_own_company(live: Live) -> None:
     pool = read_engine(live.settings.database.get_secret_value(), connections=1)
 

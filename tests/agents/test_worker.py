@@ -302,9 +302,16 @@ def test_all_that_was_sent_to_the_worker_is_in_order(upstream: Upstream) -> None
 
 
 @pytest.fixture
-def workers(stack: Stack, tmp_path: Path) -> Iterator[Workers]:
+def standbys() -> int:
+    """How many workers follow a partition beside its owner."""
+    return 0
+
+
+@pytest.fixture
+def workers(stack: Stack, tmp_path: Path, standbys: int) -> Iterator[Workers]:
     """Workers on topics of their own, which the test creates."""
-    with workers_of(settings_of(stack, tmp_path), tmp_path) as found:
+    settings = settings_of(stack, tmp_path).model_copy(update={"standbys": standbys})
+    with workers_of(settings, tmp_path) as found:
         yield found
 
 
@@ -371,6 +378,7 @@ def test_a_command_with_a_header_whose_name_is_no_text_is_set_aside_and_stops_no
 # -- workers that die ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("standbys", [0, 1], ids=["read anew", "followed by another"])
 def test_killing_workers_under_load_loses_and_doubles_nothing(workers: Workers, sender: Upstream) -> None:
     chance = random.Random(3)
     pair = [workers.start(), workers.start()]

@@ -81,7 +81,10 @@ class Workers:
 
     def start(self, **more: Any) -> Worker:
         given = (
-            self.settings.model_dump(include={"kafka", "prefix", "partitions", "session_seconds", "directory"}) | more
+            self.settings.model_dump(
+                include={"kafka", "prefix", "partitions", "session_seconds", "directory", "standbys"}
+            )
+            | more
         )
         env = {f"BITCORP_{name.upper()}": str(value) for name, value in given.items()}
         log = self.directory / f"worker-{len(self.started)}.log"

@@ -92,7 +92,7 @@ def run(module: str, settings: Settings) -> subprocess.Popen[bytes]:
     """`main` of the module (behind a colon: for that realm) as a process that logs into the settings' directory."""
     module, _, realm = module.partition(":")
     secret = {"database": settings.database.get_secret_value(), "kafka": settings.kafka, "log_format": "json"}
-    names = ("prefix", "directory", "partitions", "api_port", "wait_limit", "rate_limits")
+    names = ("prefix", "directory", "partitions", "api_port", "wait_limit", "rate_limits", "most_in_flight")
     plain = {name: str(getattr(settings, name)) for name in names}
     environment = {f"BITCORP_{name.upper()}": value for name, value in (plain | secret).items()}
     given = f"Settings(), REALMS[{realm!r}]" if realm else "Settings()"

@@ -163,7 +163,20 @@ def test_no_file_names_the_host_of_a_registry() -> None:
 
 def test_make_without_a_target_says_what_there_is_to_do() -> None:
     said = subprocess.run(["make"], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
-    for target in ("setup", "demo", "up", "test", "test-fast", "lint", "bench", "contracts", "lock", "clean"):
+    for target in (
+        "setup",
+        "demo",
+        "up",
+        "test",
+        "test-fast",
+        "lint",
+        "bench",
+        "quix",
+        "soak",
+        "contracts",
+        "lock",
+        "clean",
+    ):
         assert f"make {target} " in said
 
 
