@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
@@ -217,8 +217,8 @@ def _stop(site: Site, kind: str, child: Child) -> None:
 # -- crashes -----------------------------------------------------------------------------------------------------------
 
 
-def crash(site: Site, kind: str, point: str, way: Way, visit: int) -> None:
-    """A worker of the kind ends at the visit of the point."""
+def crash(site: Site, kind: str, point: str, way: Way, visit: int, *, sure: bool) -> None:
+    """A worker of the kind ends at the visit of the point; one that it is not sure to reach, it may not reach."""
     print(f"{kind}: {point}, visit {visit}, {way.when}")
     site.send()
     child = site.start(kind, at=point, visit=visit)
@@ -229,7 +229,7 @@ def crash(site: Site, kind: str, point: str, way: Way, visit: int) -> None:
         guest = site.start(kind)
     elif way.when == STOP:
         child.process.send_signal(signal.SIGTERM)
-    code = site.until_crashed(child)
-    if guest:
-        guest.stop()
-    assert code == CRASHED, f"{child.log.read_text()[-3000:]}"
+    with nullcontext() if sure else suppress(AssertionError):
+        assert site.until_crashed(child) == CRASHED, child.log.read_text()[-3000:]
+    for worker in filter(None, (child, guest)):
+        worker.stop()

@@ -151,7 +151,7 @@ def crash_at(site: Site, kind: str, ways: Ways, *, beside: bool, most: int | Non
                 site.finish()
             for helper in helpers(kind, beside):
                 site.start(helper)
-        crash(site, kind, point, way, visit)
+        crash(site, kind, point, way, visit, sure=bool(unexplained(kind, [point], set())))
 
 
 def helpers(kind: str, beside: bool) -> list[str]:
