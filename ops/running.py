@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import stamina
 from pydantic import SecretStr
 
 from ops import admission, stack
@@ -22,6 +23,7 @@ from ops.migrate import bring_up_to_date
 from ops.settings import as_environment
 from ops.supervisor import Process, Supervisor
 from topics.provision import create_topics
+from topics.publisher import Unavailable
 from topics.settings import Settings
 
 READY_SECONDS = 90.0
@@ -137,12 +139,18 @@ class Platform:
             self._report(done)
         self.settings = admission.ensure(self.settings)
         if self.settings.root_private_key.get_secret_value():
-            asyncio.run(admission.tell(self.settings, admission.admission_of(self.settings)))
+            self._admit()
         bring_up_to_date(self.settings)
         stack.write(
             self.settings.directory,
             stack.Addresses(self.settings.kafka, self.settings.database.get_secret_value(), self.url, os.getpid()),
         )
+
+    def _admit(self) -> None:
+        """A broker that has just made its topics may need a moment; what is said again has the same ids."""
+        for attempt in stamina.retry_context(on=Unavailable, timeout=READY_SECONDS):
+            with attempt:
+                asyncio.run(admission.tell(self.settings, admission.admission_of(self.settings)))
 
     def _start_processes(self) -> None:
         self.processes = self._planned()

@@ -355,7 +355,7 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy[str]]] = {
         "BYMONTHDAY": listed(signed[31]),
         "BYDAY": listed(weekdays),
         "BYYEARDAY": listed(signed[366]),
-        "BYWEEKNO": listed(signed[53]),
+        "BYWEEKNO": listed(signed[53].filter(lambda number: number < 52)),  # see the test of last weeks
     },
 }
 
@@ -377,6 +377,13 @@ END = date(2033, 12, 31)
 def by_dateutil(rule: str, start: date) -> Iterator[date]:
     found = rrulestr(rule, dtstart=datetime.combine(start, time()))
     return (moment.date() for moment in found.between(datetime(1900, 1, 1), datetime.combine(END, time()), inc=True))
+
+
+def test_the_last_week_of_a_year_may_end_in_the_next() -> None:
+    """2025 has 52 weeks that begin on Saturdays, the last on 27 December; dateutil takes the first days of 2026 for
+    week 53 of it."""
+    schedule = Schedule(rule="FREQ=YEARLY;WKST=SA;BYWEEKNO=52;BYDAY=TH", start=date(2025, 1, 1))
+    assert list(occurrences(schedule, None, date(2026, 12, 31))) == [date(2026, 1, 1), date(2026, 12, 31)]
 
 
 @pytest.mark.thorough
