@@ -3,6 +3,7 @@
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,8 +15,14 @@ class CursorRefused(ValueError):
     """The text is no cursor of this request."""
 
 
+@lru_cache(maxsize=1_000)
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """What reads and writes values of a type; making one costs more than a page has of anything else."""
+    return TypeAdapter(kind)
+
+
 def write(fingerprint: str, types: Sequence[Any], values: Sequence[Any]) -> str:
-    plain = [TypeAdapter(kind).dump_python(value, mode="json") for kind, value in zip(types, values, strict=True)]
+    plain = [adapter(kind).dump_python(value, mode="json") for kind, value in zip(types, values, strict=True)]
     return urlsafe_b64encode(json.dumps([fingerprint, *plain]).encode()).decode().rstrip("=")
 
 
@@ -25,7 +32,7 @@ def read(text: str, fingerprint: str, types: Sequence[Any]) -> tuple[Any, ...]:
     if len(found) != len(types) + 1 or found[0] != fingerprint:
         raise CursorRefused("the cursor belongs to a list with another order or other filters")
     try:
-        return tuple(TypeAdapter(kind).validate_python(value) for kind, value in zip(types, found[1:], strict=True))
+        return tuple(adapter(kind).validate_python(value) for kind, value in zip(types, found[1:], strict=True))
     except ValidationError as fault:
         raise CursorRefused("the cursor is damaged") from fault
 

@@ -43,8 +43,9 @@ def engine(
 
 
 def read_engine(dsn: str, *, connections: int = 10) -> AsyncEngine:
-    """The pool that API processes use; no statement runs longer than ten seconds."""
-    return engine(dsn, READER, connections=connections, statement_seconds=10)
+    """The pool that API processes use; no statement runs longer than ten seconds, and most for less time than it takes
+    to compile them."""
+    return engine(dsn, READER, connections=connections, statement_seconds=10, jit="off")
 
 
 def sign_in_engine(dsn: str, *, connections: int = 4) -> AsyncEngine:

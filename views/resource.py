@@ -16,12 +16,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from sqlalchemy import ColumnElement, DateTime, Select, bindparam, func, literal, select, tuple_
 from sqlalchemy.engine import RowMapping
 
 from domain.model import FIRST_YEAR, LAST_YEAR, ONE_LINE, Instant
 from views import cursor
+from views.cursor import adapter
 from views.reading import Reader
 
 DEFAULT_LIMIT, LARGEST_LIMIT = 50, 200
@@ -231,7 +232,7 @@ def _times(resource: Resource[Any]) -> Iterator[Parameter]:
 
 
 def _schema(kind: Any) -> dict[str, Any]:
-    return TypeAdapter(kind).json_schema()
+    return adapter(kind).json_schema()
 
 
 #: A moment in a request's parameter; unlike in messages, its seconds may be left out.
@@ -241,7 +242,8 @@ LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 def moment_of(text: str) -> datetime:
     """The time that a parameter names. Raises ValueError."""
-    return TypeAdapter[datetime](Moment).validate_python(text)
+    moment: datetime = adapter(Moment).validate_python(text)
+    return moment
 
 
 def in_time(resource: Resource[Item], given: Iterable[tuple[str, str]]) -> tuple[Resource[Item], list[tuple[str, str]]]:
@@ -273,10 +275,10 @@ def parse(resource: Resource[Any], given: Iterable[tuple[str, str]], path: Mappi
     sort = _taken(query, "sort", resource.default_sort, faults, lambda value: _known_sort(resource, value))
     checked = Query(
         conditions=tuple(condition for _, _, condition in chosen),
-        text=_taken(query, "q", None, faults, TypeAdapter(SearchText).validate_python) if resource.search else None,
+        text=_taken(query, "q", None, faults, adapter(SearchText).validate_python) if resource.search else None,
         sort=sort,
-        limit=_taken(query, "limit", DEFAULT_LIMIT, faults, TypeAdapter(Limit).validate_python),
-        total=_taken(query, "total", False, faults, TypeAdapter(bool).validate_python),
+        limit=_taken(query, "limit", DEFAULT_LIMIT, faults, adapter(Limit).validate_python),
+        total=_taken(query, "total", False, faults, adapter(bool).validate_python),
         fields=_taken(query, "fields", None, faults, lambda value: _known_fields(resource, value)),
     )
     window = _window(query, faults) if resource.windowed else {}
@@ -292,7 +294,7 @@ def parse(resource: Resource[Any], given: Iterable[tuple[str, str]], path: Mappi
 
 
 def _window(query: dict[str, str], faults: list[Fault]) -> dict[str, datetime]:
-    read = TypeAdapter(Instant).validate_strings
+    read = adapter(Instant).validate_strings
     window = {
         bound.key: _taken(query, name, bound.value, faults, read) for name, bound in (("from", FROM), ("until", UNTIL))
     }
@@ -339,7 +341,7 @@ def _chosen(
     values: dict[str, Any] = {}
     for name in sorted(filters.keys() & given.keys()):
         before = len(faults)
-        value = _taken(dict(given), name, None, faults, TypeAdapter(filters[name].type).validate_strings)
+        value = _taken(dict(given), name, None, faults, adapter(filters[name].type).validate_strings)
         if len(faults) == before:
             values[name] = value
     _check_order(values, faults)
