@@ -24,6 +24,10 @@ class Target:
         return bool(COMPARED[self.sign](value, self.goal))
 
 
+SHARED = (
+    "Others use the machine too: within hours the same benchmark gave p50 14.4 and p99 49.3 ms, and 19.8 and 80.3 ms."
+)
+
 TARGETS = (
     Target(
         "job_j",
@@ -50,8 +54,15 @@ TARGETS = (
         "Commands a second of two workers with a partition each, as times those of one with both",
         "Broker, two workers and the benchmark share the cores of the machine; a worker alone leaves none idle.",
     ),
-    Target("latency", "p50_ms", "<=", 15, "Command to outcome over Kafka at 300 commands a second, p50 in ms"),
-    Target("latency", "p99_ms", "<=", 60, "The same, p99 in ms"),
+    Target(
+        "latency",
+        "p50_ms",
+        "<=",
+        15,
+        "Command to outcome over Kafka at 300 commands a second, p50 in ms",
+        SHARED,
+    ),
+    Target("latency", "p99_ms", "<=", 60, "The same, p99 in ms", SHARED),
     Target(
         "posting",
         "levels_off",
