@@ -87,7 +87,7 @@ TARGETS = (
         2,
         "Seconds beyond the session until another worker answers after kill -9, with 100,000 machines per partition",
         "The new owner first reads all records of the partition's changelog, of which compaction takes none for two "
-        "hours. With `BITCORP_STANDBYS=1` it has read them before: see the next line.",
+        "hours. With `BITCORP_STANDBYS=1` it has read them before.",
     ),
     Target(
         "takeover",
