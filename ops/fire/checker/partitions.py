@@ -18,8 +18,8 @@ UUID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 @dataclass
 class Commands:
     """What lies in a partition of the commands: by offset what it says of itself; the ids that can be read somewhere
-    in the records of a company; how many records have none; the places that some of them say they come from; and
-    which are of the platform itself."""
+    in the records of a company; how many records have none, or several; the places that some of them say they come
+    from; and which are of the platform itself."""
 
     texts: dict[int, str] = field(default_factory=dict)
     named: set[CommandKey] = field(default_factory=set)
@@ -32,7 +32,7 @@ class Commands:
         found = {(record.company, id_) for id_ in names(record)}
         self.texts[record.offset] = f"{record.where}: {record.said('type') or 'a record'} {record.said('id')}"
         self.named |= found
-        self.nameless += not found
+        self.nameless += not found or [name for name, _ in record.headers].count("ce_id") > 1
         if REROUTED in record.header:
             self.rerouted.add(record.header[REROUTED])
         if record.said("actor").startswith("system:") or record.company.startswith("_"):

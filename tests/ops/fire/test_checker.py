@@ -25,6 +25,7 @@ from ops.fire.checker.findings import (
     VIEW_DIFFERS,
 )
 from ops.fire.checker.machines import Machine, Machines
+from ops.fire.checker.partitions import Commands
 from ops.fire.checker.raw import Raw
 from ops.fire.checker.sends import Send
 from ops.settings import as_environment
@@ -317,3 +318,11 @@ def test_the_fold_knows_every_column_of_a_machine() -> None:
 )
 def test_what_was_not_taken_may_be_missing(via: str, acknowledged: bool, status: int | None, landed: bool) -> None:
     assert Send("id", "acme", "type", "good", via, acknowledged, status).landed is landed
+
+
+@pytest.mark.parametrize(("ids", "nameless"), [(1, 0), (2, 1), (0, 1)])
+def test_a_record_that_says_not_one_id_may_be_any_of_the_spoilt_ones(ids: int, nameless: int) -> None:
+    commands = Commands()
+    headers = tuple(("ce_id", str(uuid4()).encode()) for _ in range(ids))
+    commands.take(Raw("erp.commands", 0, 0, FIRM.encode(), b"{}", headers))
+    assert commands.nameless == nameless
