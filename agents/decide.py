@@ -4,7 +4,6 @@ Faust gives the group, the assignment, the fetch and the recovery of the table; 
 """
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -27,6 +26,7 @@ from domain import BUSINESS
 from domain.realm import Realm
 from topics import metrics
 from topics.catalogue import TOPICS_OF
+from topics.garbage import collect_rarely
 from topics.provision import topic_id
 from topics.settings import Settings
 
@@ -292,8 +292,7 @@ class Worker:
 
     async def serve(self) -> int:
         """Run until SIGTERM or SIGINT (exit code 0) or a fault (another)."""
-        gc.freeze()  # what was imported stays
-        gc.set_threshold(50_000, 20, 100)  # the state is large and holds no cycles: full collections only cost time
+        collect_rarely()
         await self.log.start()
         await self.app.begin()
         logger.info("worker started", group=group_of(self.settings, self.realm))

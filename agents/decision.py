@@ -21,6 +21,7 @@ from domain.engine import (
     NO_CHAIN,
     Book,
     Fact,
+    Request,
     chain_key,
     command_key,
     decide,
@@ -97,6 +98,7 @@ class Case:
 
     record: Record
     command: CommandMessage
+    request: Request
     fingerprint: str
     key: str
     now: datetime
@@ -106,8 +108,8 @@ class Case:
     @classmethod
     def of(cls, record: Record, command: CommandMessage) -> "Case":
         """Raises Malformed where the data is not JSON."""
-        key = command_key(command.company_id, command.id)
-        return cls(record, command, command.fingerprint, key, moment_of(record.timestamp))
+        key, now = command_key(command.company_id, command.id), moment_of(record.timestamp)
+        return cls(record, command, command.request(now), command.fingerprint, key, now)
 
 
 class Unreadable(NamedTuple):
@@ -174,7 +176,7 @@ class Draft:
     def _parsed(self, case: Case) -> Command | None:
         """None where the command is not well formed; its turn says so."""
         try:
-            return parse(case.command.request(case.now), self.place.realm)
+            return parse(case.request, self.place.realm)
         except Exception:
             return None
 
@@ -311,7 +313,7 @@ class Draft:
         if case.command.type not in self.place.realm.rules:
             self._dead_letter(case.record, "invalid", f"There is no command type {case.command.type!r}.")
         try:
-            facts = decide(case.command.request(case.now), self.book, case.parsed)
+            facts = decide(case.request, self.book, case.parsed)
         except Rejected as refusal:
             stale = {"version": self._version(case.command)} if refusal.refusal == version_conflict else {}
             self._answer_with(case, _refused(refusal) | stale)

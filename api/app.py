@@ -1,7 +1,6 @@
 """The API as one process: it publishes commands and reads views, and holds neither state nor rules."""
 
 import asyncio
-import gc
 import signal
 from collections.abc import AsyncIterator
 from importlib.metadata import version
@@ -34,6 +33,7 @@ from api.tokens import accepted_keys
 from domain import CREDENTIALS
 from topics import logs, metrics
 from topics.access import check
+from topics.garbage import collect_rarely
 from topics.publisher import Publisher
 from topics.settings import Settings
 from views.reading import sign_in_engine
@@ -99,8 +99,7 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     runner = Runner(make_app(settings), settings)
     await runner.setup()
-    gc.freeze()  # what was imported stays, and no request shall wait while all of it is walked through
-    gc.set_threshold(50_000, 20, 100)
+    collect_rarely()
     try:
         await web.TCPSite(runner, settings.api_host, settings.api_port).start()
         host, port = runner.addresses[0][:2]

@@ -14,17 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
 
-import orjson
-from pydantic import SecretStr
-
+from bench.job_j import command, opening
 from bench.latency import measure
-from bench.workers import lane_worker, outcomes_reach, publish, resident_bytes, with_prefix
-from domain.decider import TYPE_PREFIX, Actor
+from bench.workers import lane_worker, outcomes_reach, percentile, publish, resident_bytes, with_prefix
+from ops.bench import directory_of, servers
 from ops.bench import machine as this_machine
 from ops.console import say
-from ops.embedded import Stack
 from topics.catalogue import EVENTS
 from topics.messages import CommandMessage
 from topics.provision import create_topics, delete_topics
@@ -55,7 +51,7 @@ class Point:
     def filling(self) -> Iterator[CommandMessage]:
         """Companies with a category each, then their machines."""
         for number in range(self.companies):
-            yield from _opening(f"grow-{number}")
+            yield from opening(f"grow-{number}")
         for number in range(self.machines):
             for company in range(self.companies):
                 yield _machine(f"grow-{company}", number)
@@ -65,7 +61,9 @@ class Point:
         for number in range(count):
             company, machine = number % self.companies, number // self.companies % self.machines
             data = {"equipment_id": f"M-{machine}", "name": f"Renamed {again} {number}"}
-            yield _command(f"grow-{company}", "equipment", "rename-equipment", f"M-{machine}", data, f"{again}{number}")
+            yield command(
+                f"grow-{company}", "equipment", "rename-equipment", f"M-{machine}", "user:ann", data, f"{again}{number}"
+            )
 
 
 POINTS = (
@@ -82,32 +80,10 @@ SMALL = (
 )
 
 
-def _opening(company: str) -> Iterator[CommandMessage]:
-    admin = {"user_id": "ann", "name": "Ann", "email": "ann@bench.example"}
-    opened = {"company_id": company, "name": company, "time_zone": "UTC", "currency": "EUR", "admin": admin}
-    yield _command(company, "company", "create-company", company, opened, actor="operator:bench")
-    yield _command(company, "category", "define-category", "rig", {"category_id": "rig", "name": "Rig"})
-
-
 def _machine(company: str, number: int) -> CommandMessage:
     said = {"name": f"Excavator {number}", "serial_number": f"EQ-2026-BX-{number:06d}", "in_service_on": "2026-01-01"}
     data = {"equipment_id": f"M-{number}", "category_id": "rig", **said}
-    return _command(company, "equipment", "create-equipment", f"M-{number}", data)
-
-
-def _command(
-    company: str, aggregate: str, verb: str, id_: str, data: dict[str, Any], again: str = "", *, actor: str = "user:ann"
-) -> CommandMessage:
-    return CommandMessage(
-        id=str(uuid5(NAMESPACE_OID, f"{company}/{verb}/{id_}/{again}")),
-        type=f"{TYPE_PREFIX}.{aggregate}.{verb}.v1",
-        company_id=company,
-        aggregate=aggregate,
-        aggregate_id=id_,
-        actor=Actor.parse(actor),
-        data=orjson.dumps(data),
-        source="/bench",
-    )
+    return command(company, "equipment", "create-equipment", f"M-{number}", "user:ann", data)
 
 
 async def measured(settings: Settings, point: Point, renames: int = RENAMES) -> dict[str, float]:
@@ -123,15 +99,15 @@ async def measured(settings: Settings, point: Point, renames: int = RENAMES) -> 
         began = time.perf_counter()
         await outcomes_reach(settings, filled + waiting)
         rate = (waiting - waiting // 5) / (time.perf_counter() - began)
-        times = sorted(await measure(settings, list(point.renames(RATE * SECONDS, "l")), RATE))
+        times = await measure(settings, list(point.renames(RATE * SECONDS, "l")), RATE)
         resident = resident_bytes(pid)
     commands = filled + waiting + len(times)
     log_bytes, journal_bytes = _log_bytes(settings, "*"), _log_bytes(settings, f"{EVENTS.name}-*")
     delete_topics(settings)
     return {
         "commands_per_second": round(rate),
-        "p50_ms": round(times[len(times) // 2] * 1000, 1),
-        "p99_ms": round(times[int(len(times) * 0.99)] * 1000, 1),
+        "p50_ms": percentile(times, 0.5),
+        "p99_ms": percentile(times, 0.99),
         "resident_mb": round(resident / 1e6),
         "recovery_seconds": round(recovery, 2),
         "log_bytes_per_command": round(log_bytes / commands),
@@ -150,17 +126,14 @@ async def _timed_worker(settings: Settings, decided: int) -> AsyncIterator[tuple
 
 def _log_bytes(settings: Settings, topics: str) -> int:
     """What the broker keeps of these topics, one replica."""
-    logs = settings.directory.rglob(f"{settings.prefix}.{topics}/*.log")
+    logs = directory_of(settings).rglob(f"{settings.prefix}.{topics}/*.log")
     return sum(path.stat().st_size for path in logs)
 
 
 def run(points: tuple[Point, ...], settings: Settings, renames: int, results: Path) -> None:
     """Measure the points one after the other, and keep each."""
     found: dict[str, Any] = {"machine": this_machine(), "at": "", "points": {}}
-    directory = settings.directory / "bench"
-    with Stack(directory, jars=settings.jars, report=say) as stack:
-        there = {"kafka": stack.kafka.address, "database": SecretStr(stack.postgres.dsn)}
-        own = settings.model_copy(update=there | {"directory": directory, "replication": 1})
+    with servers(settings) as own:
         for point in points:
             figures = asyncio.run(measured(own, point, renames))
             say(f"{point.name}: {figures}")

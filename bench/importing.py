@@ -8,11 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import orjson
-from aiokafka import AIOKafkaProducer
 
 from bench.job_j import commands
 from bench.latency import OPENING, measure
-from bench.workers import BATCH, lane_worker, outcomes, outcomes_reach, publish, with_prefix, worker
+from bench.workers import append, lane_worker, outcomes, outcomes_reach, publish, with_prefix, worker
 from ops.console import say
 from topics.catalogue import partition_of
 from topics.imports import raw_of_line, write_raw
@@ -74,13 +73,10 @@ def _opening() -> list[CommandMessage]:
 
 async def _bring(settings: Settings, records: int) -> None:
     """All records at once, as from a file."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", linger_ms=20, max_batch_size=BATCH)
-    await producer.start()
     partition = partition_of(LOUD.encode(), settings.partitions)
-    for line, data in enumerate(_rows(records), 1):
-        record = write_raw(raw_of_line("bench", "bench", line, data), LOUD, settings.prefix)
-        await producer.send(record.topic, record.value, record.key, partition, headers=list(record.headers))
-    await producer.stop()
+    raws = (raw_of_line("bench", "bench", line, data) for line, data in enumerate(_rows(records), 1))
+    written = (write_raw(raw, LOUD, settings.prefix) for raw in raws)
+    await append(settings, (record._replace(partition=partition) for record in written))
 
 
 def _rows(records: int) -> Iterator[bytes]:

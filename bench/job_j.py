@@ -26,15 +26,19 @@ ROUNDS = 5
 def commands(count: int) -> Iterator[CommandMessage]:
     """Companies with a category each, then `count` machines spread over them."""
     for number in range(COMPANIES):
-        company = f"bench-{number}"
-        admin = {"user_id": "ann", "name": "Ann", "email": "ann@bench.example"}
-        opened = {"company_id": company, "name": company, "time_zone": "UTC", "currency": "EUR", "admin": admin}
-        yield command(company, "company", "create-company", company, "operator:bench", opened)
-        yield command(company, "category", "define-category", "rig", "user:ann", {"category_id": "rig", "name": "Rig"})
+        yield from opening(f"bench-{number}")
     for number in range(count):
         yield command(
             f"bench-{number % COMPANIES}", "equipment", "create-equipment", f"M-{number}", "user:ann", machine(number)
         )
+
+
+def opening(company: str) -> Iterator[CommandMessage]:
+    """A company with its admin and one category."""
+    admin = {"user_id": "ann", "name": "Ann", "email": "ann@bench.example"}
+    opened = {"company_id": company, "name": company, "time_zone": "UTC", "currency": "EUR", "admin": admin}
+    yield command(company, "company", "create-company", company, "operator:bench", opened)
+    yield command(company, "category", "define-category", "rig", "user:ann", {"category_id": "rig", "name": "Rig"})
 
 
 def machine(number: int) -> dict[str, Any]:

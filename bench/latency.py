@@ -7,9 +7,9 @@ from itertools import islice
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from bench.job_j import commands
-from bench.workers import lane_worker, outcomes_reach, publish, with_prefix
-from topics.catalogue import COMMANDS, OUTCOMES, partition_of
-from topics.messages import CommandMessage, write_command
+from bench.workers import lane_worker, outcomes_reach, percentile, publish, record_of, with_prefix
+from topics.catalogue import OUTCOMES
+from topics.messages import CommandMessage
 from topics.provision import create_topics
 from topics.settings import Settings
 
@@ -25,12 +25,8 @@ async def run(settings: Settings, rate: int = 300, seconds: int = 20) -> dict[st
         warm = OPENING + 2 * rate
         await publish(settings, islice(every, warm))
         await outcomes_reach(settings, warm)
-        times = sorted(await measure(settings, every[warm:], rate))
-    return {
-        "commands_per_second": rate,
-        "p50_ms": round(times[len(times) // 2] * 1000, 1),
-        "p99_ms": round(times[int(len(times) * 0.99)] * 1000, 1),
-    }
+        times = await measure(settings, every[warm:], rate)
+    return {"commands_per_second": rate, "p50_ms": percentile(times, 0.5), "p99_ms": percentile(times, 0.99)}
 
 
 async def measure(settings: Settings, chosen: list[CommandMessage], rate: int) -> list[float]:
@@ -61,9 +57,7 @@ async def _send(settings: Settings, chosen: list[CommandMessage], rate: int, sen
     began = time.perf_counter()
     for number, command in enumerate(chosen):
         await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
-        key, value, headers = write_command(command)
+        record = record_of(settings, command)
         sent[command.id.encode()] = time.perf_counter()
-        partition = partition_of(key, settings.partitions)
-        topic = COMMANDS.named(settings.prefix)
-        await producer.send(topic, value, key=key, partition=partition, headers=list(headers))
+        await producer.send(record.topic, record.value, record.key, record.partition, headers=list(record.headers))
     await producer.stop()

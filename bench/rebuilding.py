@@ -1,19 +1,16 @@
 """A view group folded again from the journal, compared with the live one and swapped, beside COPY of the same rows."""
 
 import time
-from collections.abc import Sequence
 
 import asyncpg
-from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
 from agents.rebuild import rebuild_view
 from bench.journals import database, journal
 from bench.projection import columns, created, rows_of
-from bench.workers import BATCH, with_prefix
+from bench.workers import append, with_prefix
 from ops.errors import Fault
 from topics.catalogue import EVENTS
-from topics.cloudevents import Record
 from topics.provision import create_topics
 from topics.settings import Settings
 from views import GROUPS
@@ -30,7 +27,8 @@ async def run(settings: Settings, events: int = 60_000) -> dict[str, float]:
         create_topics(settings)
         each = events // settings.partitions
         for partition in range(settings.partitions):
-            await _write(settings, journal(f"bench-{partition}", partition, map(created, range(each))))
+            records = journal(f"bench-{partition}", partition, map(created, range(each)))
+            await append(settings, (record._replace(topic=EVENTS.named(settings.prefix)) for record in records))
         await _put_checkpoints(dsn, settings.partitions, each)
         await rebuild_view(settings, GROUP, accept_changes=True)  # where there was nothing live
         began = time.perf_counter()
@@ -41,16 +39,6 @@ async def run(settings: Settings, events: int = 60_000) -> dict[str, float]:
         copied = await _copy(dsn)
     rates = {"events_per_second": round(rebuilt.messages / took), "copy_per_second": round(copied)}
     return rates | {"events": rebuilt.messages, "ratio": round(rebuilt.messages / took / copied, 2)}
-
-
-async def _write(settings: Settings, records: Sequence[Record]) -> None:
-    """What a lane would have published."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", linger_ms=20, max_batch_size=BATCH)
-    await producer.start()
-    topic = EVENTS.named(settings.prefix)
-    for record in records:
-        await producer.send(topic, record.value, record.key, record.partition, headers=list(record.headers))
-    await producer.stop()
 
 
 async def _put_checkpoints(dsn: str, partitions: int, position: int) -> None:

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from ops.errors import Fault
 from ops.settings import as_environment
 from topics.catalogue import COMMANDS, OUTCOMES, partition_of
+from topics.cloudevents import Record
 from topics.messages import CommandMessage, write_command
 from topics.settings import Settings
 
@@ -66,14 +67,22 @@ async def _cancel_at_the_end_of(process: Process, measuring: "asyncio.Task[Any] 
 
 async def publish(settings: Settings, commands: Iterable[CommandMessage]) -> int:
     """Put the commands on the topic as fast as it goes; how many there were."""
-    topic = COMMANDS.named(settings.prefix)
+    return await append(settings, (record_of(settings, command) for command in commands))
+
+
+def record_of(settings: Settings, command: CommandMessage) -> Record:
+    """The command's record, in its company's partition."""
+    key, value, headers = write_command(command)
+    return Record(COMMANDS.named(settings.prefix), partition_of(key, settings.partitions), key, value, headers)
+
+
+async def append(settings: Settings, records: Iterable[Record]) -> int:
+    """Put the records where they belong as fast as it goes; how many there were."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, acks="all", linger_ms=20, max_batch_size=BATCH)
     await producer.start()
     count = 0
-    for command in commands:
-        key, value, headers = write_command(command)
-        partition = partition_of(key, settings.partitions)
-        await producer.send(topic, value, key=key, partition=partition, headers=list(headers))
+    for record in records:
+        await producer.send(record.topic, record.value, record.key, record.partition, headers=list(record.headers))
         count += 1
     await producer.stop()
     return count

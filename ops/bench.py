@@ -11,6 +11,7 @@ import pkgutil
 import platform
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -116,16 +117,26 @@ def choose(names: tuple[str, ...]) -> dict[str, Benchmark]:
 
 def measured(chosen: Mapping[str, Benchmark], settings: Settings) -> Iterator[tuple[str, Mapping[str, float]]]:
     """Run the benchmarks one after the other."""
-    with Stack(settings.directory / "bench", jars=settings.jars, report=say) as stack:
-        own = settings.model_copy(
-            update={"kafka": stack.kafka.address, "database": SecretStr(stack.postgres.dsn), "replication": 1}
-        )
+    with servers(settings) as own:
         bring_up_to_date(own)
         for name, run in chosen.items():
             with err.status(f"Measuring {name}"):
                 figures = asyncio.run(_awaited(run, own))
             say(f"{name}: {dict(figures)}")
             yield name, figures
+
+
+@contextmanager
+def servers(settings: Settings) -> Iterator[Settings]:
+    """Embedded servers of the benchmarks' own."""
+    with Stack(directory_of(settings), jars=settings.jars, report=say) as stack:
+        there = {"kafka": stack.kafka.address, "database": SecretStr(stack.postgres.dsn)}
+        yield settings.model_copy(update=there | {"replication": 1})
+
+
+def directory_of(settings: Settings) -> Path:
+    """Where their data lie."""
+    return settings.directory / "bench"
 
 
 async def _awaited(run: Benchmark, settings: Settings) -> Mapping[str, float]:

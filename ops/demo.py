@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import asyncpg
@@ -31,6 +30,7 @@ from ops.findings import MOST_SHOWN, Check, Speed, checks, speed, speed_lines, t
 from ops.fleet import PAST, TODAY, Sent
 from ops.requests import exchanges, transcript
 from ops.running import Platform, emptied
+from ops.stopping import interruptible, stopping_undisturbed
 from ops.up import program
 from ops.verify import verify_all
 from ops.watch import ViewClock, Watch
@@ -46,7 +46,6 @@ CARE_SECONDS = 0.25
 OTHERS = " WHERE company_id NOT LIKE '\\_platform-%'"
 PATIENCE_SECONDS = 60.0
 QUIET_SECONDS = 1.0
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def demo(*, rate: float = 200) -> None:
@@ -59,13 +58,8 @@ def demo(*, rate: float = 200) -> None:
     rate
         Commands a second while latency is measured.
     """
-    for number in STOPPING:
-        signal.signal(number, _interrupt)
+    interruptible()
     sys.exit(run(Settings(), rate=rate))
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def run(settings: Settings, *, rate: float = 200) -> int:
@@ -74,7 +68,7 @@ def run(settings: Settings, *, rate: float = 200) -> int:
     own = settings_of_demo(settings)
     emptied(own.directory)
     try:
-        with Platform(own, workers=2, report=say) as platform, _stopping_undisturbed():
+        with Platform(own, workers=2, report=say) as platform, stopping_undisturbed():
             await_lanes(platform)
             say(f"Kafka, PostgreSQL and {len(platform.processes)} processes run: {time.monotonic() - began:.1f} s.")
             right = tell(platform, rate)
@@ -101,16 +95,6 @@ def settings_of_demo(settings: Settings) -> Settings:
             "timer_seconds": 1.0,  # somebody waits for the plan that comes due
         }
     )
-
-
-@contextmanager
-def _stopping_undisturbed() -> Iterator[None]:
-    """On the way out a second Ctrl-C does not leave half of the servers behind."""
-    try:
-        yield
-    finally:
-        for number in STOPPING:
-            signal.signal(number, signal.SIG_IGN)
 
 
 def await_lanes(platform: Platform) -> None:

@@ -3,21 +3,19 @@
 import os
 import shlex
 import shutil
-import signal
 import sys
 import time
 from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 
 from ops.console import err, out, plain, say
 from ops.running import Platform
+from ops.stopping import interruptible, undisturbed
 from ops.tokens import make_token
 from topics.settings import Settings
 
 LOOK_SECONDS = 0.25
 TOKEN_LIFE = timedelta(hours=12)
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def up(*, workers: int = 2) -> None:
@@ -29,8 +27,7 @@ def up(*, workers: int = 2) -> None:
     workers
         How many lane workers to run.
     """
-    for number in STOPPING:
-        signal.signal(number, _interrupt)
+    interruptible()
     platform = Platform(Settings(), workers=workers, report=say)
     try:
         with err.status("Starting"):
@@ -42,14 +39,9 @@ def up(*, workers: int = 2) -> None:
     except KeyboardInterrupt:
         say("Stopping")
     finally:
-        for number in STOPPING:
-            signal.signal(number, signal.SIG_IGN)
+        undisturbed()
         platform.stop()
     say("Stopped; the data stay in " + str(platform.settings.directory))
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def greet(platform: Platform) -> None:

@@ -1,20 +1,19 @@
 """What comes by on the topics and in the views while it happens, with the time at which it was seen."""
 
-import threading
 import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import asyncpg
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from domain.platform import OWN_COMPANY
 from domain.record import Outcome, Status
+from ops.background import Background
 from ops.fleet import ACCEPTED, NOTHING, REPEAT, CommandKey
 from ops.records import consumer, partitions, record_of
 from topics import cloudevents
@@ -38,13 +37,14 @@ class Answer:
     seen: float
 
 
-class Watch:
+class Watch(Background):
     """Reads four topics from their beginning in a thread; what it has found may be read at any time.
 
     A lane that is taken over publishes its last messages again: they name the same position or origin, and count once.
     """
 
     def __init__(self, settings: Settings) -> None:
+        super().__init__("watch")
         self.answers: list[Answer] = []
         self.events: Counter[str] = Counter()
         self.reached: dict[str, dict[int, int]] = {topic.name: defaultdict(int) for topic in (EVENTS, OUTCOMES)}
@@ -54,8 +54,6 @@ class Watch:
         self.published: dict[Place, float] = {}
         self.fault: Exception | None = None
         self._settings = settings
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._takers = {
             COMMANDS.named(settings.prefix): self._command,
             EVENTS.named(settings.prefix): self._event,
@@ -63,28 +61,18 @@ class Watch:
             DEAD_LETTERS.named(settings.prefix): self._dead_letter,
         }
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._ending.set()
-        self._thread.join()
-
     @property
     def messages(self) -> int:
         """How many have come by."""
         own = self.commands + len(self.answers) + self.events.total()
         return own + len(self.rerouted) + len(self.dead_letters)
 
-    def _run(self) -> None:
+    def run(self) -> None:
         try:
             with consumer(self._settings) as reader:
                 topics = [(topic, partition) for topic in self._takers for partition in partitions(reader, topic)]
                 reader.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in topics])
-                while not self._ending.is_set():
+                while not self.ending.is_set():
                     message = reader.poll(0.1)
                     if message is not None and message.error() is None:
                         self._takers[message.topic() or ""](record_of(message), time.time())

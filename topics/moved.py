@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Mapping
 
 import orjson
-from pydantic_core import to_json
 
 from topics import cloudevents
 from topics.audit import progress_text
@@ -82,7 +81,7 @@ def moved_outcome(
         if said.get(name) is not None:
             said[name] = events.of(record.partition, said[name], partition)
     said |= {"partition": partition, "offset": _below_zero(said["offset"], record.partition, old_partitions)}
-    return found._replace(value=to_json(said), headers=tuple(_at(sequence, found.headers)))
+    return found._replace(value=cloudevents.written(said), headers=tuple(_at(sequence, found.headers)))
 
 
 def _below_zero(offset: int, partition: int, partitions: int) -> int:

@@ -106,7 +106,8 @@ def is_sealed(settings: Settings) -> bool:
 def delete_topics(settings: Settings) -> list[str]:
     """Delete those of the topics that are there; gives their names."""
     with admin_client(settings) as admin:
-        there = [name for name in _wanted(settings) if name in _topics(admin)]
+        known = _topics(admin)
+        there = [name for name in _wanted(settings) if name in known]
         if there:
             for future in admin.delete_topics(there, request_timeout=REQUEST_SECONDS).values():
                 result_of(future)

@@ -1,12 +1,10 @@
 """`bitcorp fire`: campaigns under load and faults, each repeatable by its seed."""
 
 import shutil
-import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -19,10 +17,10 @@ from ops.fire.faults import FAULTS, playable
 from ops.fire.ground import disk_of
 from ops.fire.load import Sent
 from ops.running import emptied
+from ops.stopping import interruptible
 from ops.up import program
 from topics.settings import Settings
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOST_SHOWN = 20
 
 
@@ -47,8 +45,7 @@ def fire(
     rate
         Commands a second.
     """
-    for number in STOPPING:
-        signal.signal(number, _interrupt)
+    interruptible()
     plans = [Plan.of(each, seconds, chosen(scenario or []), rate) for each in seeds(seed)]
     again = f"--seconds {seconds:g} --rate {rate:g}" + "".join(f" --scenario {name}" for name in scenario or [])
     try:
@@ -81,10 +78,6 @@ def chosen(names: Sequence[str]) -> Sequence[str]:
             why = "cannot be played here: it mounts a disk, for root on Linux" if name in FAULTS else "does not exist"
             raise Fault(f"The scenario {name} {why}. There are: {', '.join(here)}")
     return names or here
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _played(plan: Plan, again: str, settings: Settings) -> bool:

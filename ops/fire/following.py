@@ -1,15 +1,13 @@
 """When outcomes and dead letters came, seen from outside, whatever the broker goes through."""
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 import orjson
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
+from ops.background import Background
 from ops.records import record_of
 from topics.access import QUIET, for_librdkafka
 from topics.catalogue import DEAD_LETTERS, OUTCOMES
@@ -17,32 +15,21 @@ from topics.cloudevents import Record
 from topics.settings import Settings
 
 
-class Follower:
+class Follower(Background):
     """Reads both topics from their beginnings in a thread: command id -> Unix seconds, the first time."""
 
     def __init__(self, settings: Settings) -> None:
+        super().__init__("follower")
         self.outcomes: dict[str, float] = {}
         self.letters: dict[str, float] = {}
         self._settings = settings
         self._outcomes, self._letters = (topic.named(settings.prefix) for topic in (OUTCOMES, DEAD_LETTERS))
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._ends.set()
-        self._thread.join()
-
-    def _run(self) -> None:
+    def run(self) -> None:
         given = {"group.id": "fire", "enable.auto.commit": False, "fetch.message.max.bytes": 9 * 1024 * 1024}
         reader = Consumer(for_librdkafka(self._settings) | given, logger=QUIET)
         reader.assign(list(self._places()))
-        while not self._ends.is_set():
+        while not self.ending.is_set():
             with suppress(KafkaException):  # the broker is away: it comes back
                 self._take(reader.consume(500, 0.1))
         reader.close()

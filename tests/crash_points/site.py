@@ -12,26 +12,21 @@ from itertools import count, islice
 from pathlib import Path
 from random import Random
 from typing import Any
-from uuid import uuid4
 
 from confluent_kafka import Producer
-from pydantic import SecretStr
 
 from ops.embedded import Stack
-from ops.migrate import bring_up_to_date
 from ops.settings import as_environment
 from ops.verify import audit
 from tests.agents.story import story
 from tests.agents.upstream import DEADLINE, Upstream, until
 from tests.crash_points.hook import CRASHED
-from tests.databases import database_of
+from tests.ops.platforms import PARTITIONS, provisioned
 from tests.ops.shell import CHECKOUT, environment
 from topics.catalogue import STATE
-from topics.provision import create_topics
 from topics.settings import Settings
 from views import GROUPS
 
-PARTITIONS = 2
 FEW = 10
 #: A point behind which a worker of the kind has done something of what it is for.
 WORKS = {
@@ -139,18 +134,7 @@ class Site:
 @contextmanager
 def site_of(stack: Stack, directory: Path) -> Iterator[Site]:
     """On the run's servers. Lanes look at their changelog's end all the time, so that this is a step like others."""
-    with database_of(stack.postgres.dsn) as dsn:
-        settings = Settings(
-            kafka=stack.kafka.address,
-            database=SecretStr(dsn),
-            prefix=f"crash-{uuid4().hex[:8]}",
-            partitions=PARTITIONS,
-            directory=directory,
-            session_seconds=6,
-            check_seconds=1,
-        )
-        create_topics(settings)
-        bring_up_to_date(settings)
+    with provisioned(stack, directory, session_seconds=6, check_seconds=1) as settings:
         site = Site(settings, Upstream(settings))
         try:
             yield site

@@ -12,24 +12,20 @@ from typing import Any
 from uuid import uuid4
 
 from confluent_kafka import Producer
-from pydantic import SecretStr
 
 from ops.embedded import Stack
 from ops.fire.checker import Finding, Findings, check
 from ops.fire.checker.raw import Headers, Raw, read
-from ops.migrate import bring_up_to_date
 from ops.settings import as_environment
 from tests.agents.orders import company_on, record_of
 from tests.agents.story import story
 from tests.agents.upstream import Upstream, workers_of
-from tests.databases import database_of
 from tests.ops.fire.fleet import lives
+from tests.ops.platforms import PARTITIONS, provisioned
 from tests.ops.shell import environment
 from topics.cloudevents import Record
-from topics.provision import create_topics
 from topics.settings import Settings
 
-PARTITIONS = 2
 FIRM = company_on(0, PARTITIONS)
 ORDERS = 300
 VIEWS = "from agents.project import main; from topics.settings import Settings; "
@@ -80,16 +76,7 @@ class Run:
 @contextmanager
 def run_of(stack: Stack, directory: Path) -> Iterator[Run]:
     """Lanes and views on the run's servers have done all that was sent; then they are stopped."""
-    with database_of(stack.postgres.dsn) as dsn:
-        settings = Settings(
-            kafka=stack.kafka.address,
-            database=SecretStr(dsn),
-            prefix=f"fire-{uuid4().hex[:8]}",
-            partitions=PARTITIONS,
-            directory=directory,
-        )
-        create_topics(settings)
-        bring_up_to_date(settings)
+    with provisioned(stack, directory) as settings:
         run = Run(settings, directory / "sent.jsonl")
         with workers_of(settings, directory) as workers, views_of(settings, directory / "views.log"):
             workers.start()
