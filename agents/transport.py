@@ -1,4 +1,4 @@
-"""Faust's Kafka transport with three changes, each pinned by a test in tests/agents/test_faust_facts.py.
+"""Faust's Kafka transport with four changes, each pinned by a test in tests/agents/test_faust_facts.py.
 
 1. One event loop: Faust's consumer has a thread with a loop of its own. Both threads then wait for Python's one lock at
    every step of a message, which tripled the time to its answer; and heartbeats from there went on while the loop that
@@ -6,7 +6,9 @@
 2. Batches: Faust makes an event, two tasks and a queue entry of every message. We put what was fetched of a partition
    into the agent's channel as one `Batch`. It is right for agents that pull from their channel, drop what an earlier
    generation fetched and commit offsets themselves. Changelogs are recovered in batches too.
-3. A lease: the last successful heartbeat is noted, so that a worker cut off from its coordinator, which Faust and
+3. A busy partition is not held up by idle ones: Faust lets Kafka hold a fetch for 1.5 s and waits a second for records.
+   When the buffer of the only busy partition was empty, it waited for the fetch of the idle ones, at half its speed.
+4. A lease: the last successful heartbeat is noted, so that a worker cut off from its coordinator, which Faust and
    aiokafka would let go on for ever, can leave. So does one whose dealings with the group have ended by a fault.
 """
 
@@ -24,7 +26,10 @@ logger = structlog.get_logger("lease")
 
 #: How a process ends that may no longer act: its supervisor starts another.
 EXIT_LEASE_LOST = 71
-FULL_SECONDS = 0.005
+#: How soon it is looked again whether a partition that has had enough wants more: when all have, and when some have.
+ALL_FULL_SECONDS, SOME_FULL_SECONDS = 0.005, 0.02
+#: How long Kafka may hold a fetch that finds nothing; meanwhile aiokafka fetches nothing else from that broker.
+FETCH_WAIT_MS = 100
 
 
 class Lease:
@@ -101,6 +106,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         lease: Lease = self.app.lease
         start = consumer.start
 
@@ -158,9 +164,9 @@ class Consumer(driver.Consumer):
 
     async def _drain_batch(self) -> None:
         if self._buffered_partitions and not self._get_active_partitions():
-            await asyncio.sleep(FULL_SECONDS)  # all have enough to do; Faust would sleep for a second here
+            await asyncio.sleep(ALL_FULL_SECONDS)  # all have enough to do; Faust would sleep for a second here
             return
-        fetched, active = await self._wait_next_records(1.0)
+        fetched, active = await self._wait_next_records(SOME_FULL_SECONDS if self._buffered_partitions else 1.0)
         generation = self.app.consumer_generation_id
         for place, records in (fetched or {}).items():
             if self.should_stop or not self.flow_active or generation != self.app.consumer_generation_id:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.partitioner import murmur2
 from faust.streams import Stream
@@ -131,6 +132,13 @@ def test_a_full_partition_is_left_out_of_the_fetch_and_comes_back() -> None:
     assert active == set()
     Consumer.on_buffer_drop(faust, place)
     assert active == {place}
+
+
+def test_a_broker_is_asked_for_nothing_more_while_it_holds_a_fetch() -> None:
+    """So ours is held for a short time only."""
+    assert "elif node_id in self._in_flight:" in source(Fetcher._get_actions_per_node)
+    assert "fetch_max_wait_ms=1500" in source(AIOKafkaConsumerThread._create_worker_consumer)
+    assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in source(AIOKafkaConsumer.start)
 
 
 # -- the lease ---------------------------------------------------------------------------------------------------------
