@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import structlog
@@ -28,7 +29,7 @@ from api.problems import (
 )
 from api.spreadsheet import CSV
 from api.systems import Systems
-from api.tokens import BadToken, Keys, Principal, verify
+from api.tokens import BadToken, Keys, Principal, verifier
 from domain.decider import Actor
 from topics import cloudevents
 from topics.keys import PREFIX
@@ -56,6 +57,10 @@ class Door:
     systems: Systems
     provider: Provider | None = None
 
+    @cached_property
+    def _verified(self) -> Callable[[str], Principal]:
+        return verifier(self.settings, self.keys)
+
     async def identify(self, request: web.Request) -> Principal | None:
         """Find out who asks, once for each request; None where it is nobody whom we believe."""
         try:
@@ -79,7 +84,7 @@ class Door:
         if self.provider is not None and self.provider.issued(token):
             return await self._of_another(request, self.provider, token)
         with translated():
-            return verify(self.settings, self.keys, token)
+            return self._verified(token)
 
     async def _of_another(self, request: web.Request, provider: Provider, token: str) -> Principal:
         """The user of the company named for whom the identity stands."""

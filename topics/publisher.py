@@ -176,6 +176,7 @@ class Publisher:
         )
         try:
             await producer.start()
+            await self._ask_for_ours_alone(producer)
         except KafkaError:
             await producer.stop()
         except BaseException:
@@ -185,6 +186,14 @@ class Publisher:
             log.info("kafka connected", address=self._address)
             self._producer, self._heard = producer, time.monotonic()
             self._connected.set()
+
+    async def _ask_for_ours_alone(self, producer: AIOKafkaProducer) -> None:
+        """What is asked each second shall not tell of all topics of the cluster, which takes long to read. Those that
+        are missing are not asked for: a broker may make what it is asked for."""
+        await producer.client.force_metadata_update()
+        there = producer.client.cluster.topics().intersection(self._commands.values())
+        if there:
+            await producer.client.set_topics(there)
 
     def _drop(self, producer: AIOKafkaProducer) -> None:
         """Let the next message have a new producer."""

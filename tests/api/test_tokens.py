@@ -14,7 +14,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from api.tokens import BadToken, NoSigningKey, Principal, accepted_keys, as_jwks, key_id, mint, signing_key, verify
+from api.tokens import (
+    BadToken,
+    NoSigningKey,
+    Principal,
+    accepted_keys,
+    as_jwks,
+    key_id,
+    mint,
+    signing_key,
+    verifier,
+    verify,
+)
 from domain.decider import Actor
 from tests.api.callers import Api, Caller
 from topics.settings import Settings
@@ -95,6 +106,15 @@ def test_a_published_key_verifies_tokens_in_anybody_s_hands(own: Settings) -> No
 def test_a_token_names_its_session(own: Settings) -> None:
     token = mint(own, ANN, "acme", session="a" * 32)
     assert verify(own, accepted_keys(own), token) == Principal(ANN, "acme", "a" * 32)
+
+
+def test_a_token_that_was_good_expires_all_the_same(own: Settings) -> None:
+    now = datetime.now(UTC)
+    clock = iter((now, now + timedelta(hours=1, seconds=29), now + timedelta(hours=1, seconds=31)))
+    verified, token = verifier(own, accepted_keys(own), lambda: next(clock)), mint(own, ANN, "acme")
+    assert verified(token) == verified(token) == Principal(ANN, "acme")
+    with pytest.raises(BadToken, match="has expired"):
+        verified(token)
 
 
 def test_what_is_no_key_is_named(tmp_path: Path) -> None:
