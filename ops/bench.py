@@ -49,18 +49,20 @@ def bench(*names: str, json: AsJson = False) -> int:
     return report(measured(choose(names), Settings()), json)
 
 
-def soak(*, minutes: float = 60, json: AsJson = False) -> int:
+def soak(*, minutes: float = 60, rate: int = 100, json: AsJson = False) -> int:
     """Measure for a long time, under steady load, whether the memory of any process grows. Exit code 1 if it does.
 
     Parameters
     ----------
     minutes
         How long; a tenth of it is warm-up.
+    rate
+        Commands a second.
     json
         One JSON object as it is written to bench/results.json.
     """
     run = _module("soak").soak
-    return report(measured({"soak": partial(run, minutes=minutes)}, Settings()), json)
+    return report(measured({"soak": partial(run, minutes=minutes, rate=rate)}, Settings()), json)
 
 
 def report(found: Iterator[tuple[str, Mapping[str, float]]], as_json: bool) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -35,11 +35,21 @@ async def read(connection: AsyncConnection, group: str, *, lock: bool = False) -
     return {row.partition: Checkpoint(row.position, row.next_offset) for row in found}
 
 
+#: Made once: to make it anew was a third of what a batch of one event costs.
+MOVE = (
+    update(CHECKPOINT)
+    .where(
+        CHECKPOINT.c.view_group == bindparam("group"),
+        CHECKPOINT.c.partition == bindparam("of"),
+        CHECKPOINT.c.position == bindparam("left"),
+    )
+    .values(position=bindparam("reached"), next_offset=bindparam("next"))
+)
+
+
 async def move(connection: AsyncConnection, group: str, partition: int, old: Checkpoint, new: Checkpoint) -> None:
     """Raises CheckpointMoved where the checkpoint is not `old` any more."""
-    here = (CHECKPOINT.c.view_group == group, CHECKPOINT.c.partition == partition)
-    still = CHECKPOINT.c.position == old.position
-    new_values = {"position": new.position, "next_offset": new.next_offset}
-    moved = await connection.execute(update(CHECKPOINT).where(*here, still).values(new_values))
+    values = {"group": group, "of": partition, "left": old.position, "reached": new.position, "next": new.next_offset}
+    moved = await connection.execute(MOVE, values)
     if moved.rowcount != 1:
         raise CheckpointMoved(f"view group {group}, partition {partition} has left position {old.position}")

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from views.protection import READER, SIGN_IN, WRITER
 
-NAME_COMPANY = text("SELECT set_config('erp.company', :company, true)")
+#: Both for the transaction that it begins, in one go.
+READ_ONLY = text("SELECT set_config('transaction_read_only', 'on', true), set_config('erp.company', :company, true)")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,5 @@ def watch_engine(dsn: str) -> AsyncEngine:
 async def reading(pool: AsyncEngine, company_id: str) -> AsyncIterator[Reader]:
     """One read-only transaction on behalf of one company. The company leaves the connection with the transaction."""
     async with pool.connect() as connection, connection.begin():
-        await connection.execute(text("SET TRANSACTION READ ONLY"))
-        await connection.execute(NAME_COMPANY, {"company": company_id})
+        await connection.execute(READ_ONLY, {"company": company_id})
         yield Reader(connection, company_id)
