@@ -28,8 +28,9 @@ logger = structlog.get_logger("lease")
 EXIT_LEASE_LOST = 71
 #: How soon it is looked again whether a partition that has had enough wants more: when all have, and when some have.
 ALL_FULL_SECONDS, SOME_FULL_SECONDS = 0.005, 0.02
-#: How long Kafka may hold a fetch that finds nothing; meanwhile aiokafka fetches nothing else from that broker.
-FETCH_WAIT_MS = 100
+#: How long Kafka may hold a fetch that finds nothing: always, and when some have had enough. Meanwhile aiokafka fetches
+#: nothing else from that broker.
+HELD_MS, SOME_FULL_HELD_MS = 500, 50
 
 
 class Lease:
@@ -106,7 +107,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         lease: Lease = self.app.lease
         start = consumer.start
 
@@ -147,6 +147,7 @@ class Consumer(driver.Consumer):
         """Without the queue that would take the call into another thread."""
         thread = self._thread
         consumer = thread._ensure_consumer()
+        consumer._fetcher._fetch_max_wait_ms = SOME_FULL_HELD_MS if self._buffered_partitions else HELD_MS
         return await thread._fetch_records(consumer, active_partitions, timeout, consumer._max_poll_records)
 
     async def _drain_messages(self, fetcher: Any) -> None:
