@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from random import Random
 
 from ops.fire.disk import mountable
-from ops.fire.ground import BACK_SECONDS, SESSION_SECONDS, Ground
+from ops.fire.ground import BACK_SECONDS, OTHERS, SESSION_SECONDS, Ground
+from ops.fire.jumping import JUMP, JUMPS, can_jump
 from ops.fire.load import Load
 from ops.fire.proxy import Cut
 from ops.fire.story import Story
@@ -42,7 +43,7 @@ class Fault:
 
 
 FAULTS: dict[str, Fault] = {}
-DISK_FULL = "disk-full"
+DISK_FULL, CLOCK_JUMPS = "disk-full", "clock-jumps"
 
 
 def fault(happen: Callable[[Scene], None]) -> Callable[[Scene], None]:
@@ -90,6 +91,15 @@ def hand_over_storm(scene: Scene) -> None:
             for _ in range(scene.chance.randint(1, 2)):
                 guests.enter_context(scene.ground.guest())
                 scene.wait(2, 4)
+
+
+@fault
+def clock_jumps(scene: Scene) -> None:
+    """The clock of a worker jumps: two days ahead, then two behind, then back."""
+    name = scene.chance.choice([*scene.ground.lanes, *OTHERS])
+    for _ in JUMPS:
+        scene.ground.tell(name, JUMP)
+        scene.wait(2, 4)
 
 
 # --- servers --------------------------------------------------------------------------------------------------------
@@ -181,7 +191,8 @@ def large_records(scene: Scene) -> None:
 
 def playable() -> list[str]:
     """The faults that can be played by this user on this machine."""
-    return [name for name in FAULTS if name != DISK_FULL or mountable()]
+    able = {DISK_FULL: mountable, CLOCK_JUMPS: can_jump}
+    return [name for name in FAULTS if name not in able or able[name]()]
 
 
 # --- how ------------------------------------------------------------------------------------------------------------

@@ -107,15 +107,15 @@ class Ground(Platform):
         return kafka
 
     def _planned(self) -> list[Process]:
-        lanes = [self._lanes(name, f"{HOST}:{self.network.proxies[name].port}") for name in self.lanes]
-        others = [self._process(name, "worker", kind) for name, kind in OTHERS.items()]
+        lanes = [self._worker(name, kafka=f"{HOST}:{self.network.proxies[name].port}") for name in self.lanes]
+        others = [self._worker(name, kind) for name, kind in OTHERS.items()]
         self.second = free_ports(1)[0]
         apis = [self._process("api-1", "api", api_port=self.second), self._process("api-2", "api")]
         return [*lanes, *others, *apis]
 
-    def _lanes(self, name: str, kafka: str) -> Process:
-        process = self._process(name, "worker", "lanes", kafka=kafka)
-        process.module = "ops.fire.raising"
+    def _worker(self, name: str, kind: str = "lanes", **chosen: str) -> Process:
+        process = self._process(name, "worker", kind, **chosen)
+        process.module = "ops.fire.process"
         return process
 
     @property
@@ -151,7 +151,7 @@ class Ground(Platform):
     def guest(self) -> Iterator[Process]:
         """One lane worker more, with no proxy, which leaves at the end."""
         self._guests += 1
-        process = self._lanes(f"guest-{self._guests}", self.settings.kafka)
+        process = self._worker(f"guest-{self._guests}", kafka=self.settings.kafka)
         process.start()
         try:
             yield process

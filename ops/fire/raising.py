@@ -1,9 +1,5 @@
-"""A lane worker with a fault of ours in one rule: it raises where a machine is to have one name.
-
-    python -m ops.fire.raising worker lanes
-
-All workers of a campaign have it, since two that decide differently would be another fault.
-"""
+"""A fault of ours in one rule: it raises where a machine is to have one name. All lane workers of a campaign have it,
+since two that decide differently would be another fault."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +8,6 @@ from domain import BUSINESS
 from domain.decider import Context
 from domain.equipment import Equipment, RenameEquipment, equipment, rename_equipment
 from domain.model import Event
-from ops.main import main
 
 #: The name at which the rule raises.
 BOOM = "boom"
@@ -29,8 +24,3 @@ def spoil() -> None:
     """Put the rule in its place, also where rules were looked up before."""
     rule = replace(equipment.rules[RenameEquipment], decide=raise_at_boom)
     equipment.rules[RenameEquipment] = BUSINESS.rules[rule.type] = rule
-
-
-if __name__ == "__main__":
-    spoil()
-    main()
