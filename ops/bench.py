@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from pydantic import SecretStr
@@ -130,10 +131,12 @@ def measured(chosen: Mapping[str, Benchmark], settings: Settings) -> Iterator[tu
 
 @contextmanager
 def servers(settings: Settings) -> Iterator[Settings]:
-    """Embedded servers of the benchmarks' own."""
+    """Embedded servers of the benchmarks' own, whose data go with them: thousands of topics that stay make the next
+    start slow, and gigabytes are left."""
     with Stack(directory_of(settings), jars=settings.jars, report=say) as stack:
         there = {"kafka": stack.kafka.address, "database": SecretStr(stack.postgres.dsn)}
         yield settings.model_copy(update=there | {"replication": 1})
+    rmtree(directory_of(settings))
 
 
 def directory_of(settings: Settings) -> Path:
