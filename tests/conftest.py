@@ -7,8 +7,8 @@ from uuid import uuid4
 import hypothesis
 import pytest
 
-from ops.embedded import Stack
 from tests.databases import database_of
+from tests.shared import Servers, shared
 from topics.provision import create_topics
 from topics.settings import Settings
 
@@ -17,17 +17,22 @@ hypothesis.settings.load_profile("erp")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses the stack needs servers: nobody has to remember the mark."""
+    """Whatever uses the stack needs servers: nobody has to remember the mark. Of several processes one plays a whole
+    file, or all of a room's tests that happen in its world, so that what these start is started once."""
     for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "stack" in fixtures:
             item.add_marker(pytest.mark.servers)
+        item.add_marker(pytest.mark.xdist_group(str(item.path.parent if "world" in fixtures else item.path)))
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Kafka and PostgreSQL of this run, with data in a temporary directory."""
-    with Stack(tmp_path_factory.mktemp("stack")) as running:
-        yield running
+def stack(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Servers]:
+    """Kafka and PostgreSQL of this run, with data in a temporary directory. Nobody stops them, and nobody uses names
+    that another test may use."""
+    own = tmp_path_factory.getbasetemp()
+    with shared((own if worker_id == "master" else own.parent) / "stack") as servers:
+        yield servers
 
 
 @pytest.fixture
@@ -37,10 +42,10 @@ def partitions() -> int:
 
 
 @pytest.fixture
-def blank(stack: Stack, partitions: int, tmp_path: Path) -> Settings:
+def blank(stack: Servers, partitions: int, tmp_path: Path) -> Settings:
     """Settings with a prefix whose topics do not exist yet, and no database."""
     prefix = f"test-{uuid4().hex[:10]}"
-    return Settings(kafka=stack.kafka.address, prefix=prefix, partitions=partitions, directory=tmp_path)
+    return Settings(kafka=stack.kafka, prefix=prefix, partitions=partitions, directory=tmp_path)
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ def prefix(settings: Settings) -> str:
 
 
 @pytest.fixture
-def database(stack: Stack) -> Iterator[str]:
+def database(stack: Servers) -> Iterator[str]:
     """The DSN of a database of the test's own, dropped after it."""
-    with database_of(stack.postgres.dsn) as dsn:
+    with database_of(stack.database) as dsn:
         yield dsn

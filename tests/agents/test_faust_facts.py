@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.partitioner import murmur2
@@ -34,6 +34,7 @@ from agents.transport import Consumer as OurConsumer
 from domain import BUSINESS
 from tests.agents.orders import create_company, record_of
 from topics.catalogue import COMMANDS, STATE
+from topics.provision import create_topics
 from topics.settings import Settings
 
 
@@ -240,6 +241,9 @@ def test_the_settings_that_correctness_asks_for() -> None:
     assert app.conf.processing_guarantee.value == "at_least_once"
     assert app.conf.consumer_auto_offset_reset == "earliest"
     assert app.conf.broker_session_timeout == 5
+    assert app.conf.consumer_metadata_max_age_ms == 5_000, (
+        "a group would stand still for minutes after a broker's start"
+    )
 
 
 def test_kafkas_own_partitioner_is_murmur2() -> None:
@@ -297,6 +301,30 @@ async def test_a_batch_is_appended_whole_and_its_acknowledgement_names_its_first
     log = await stored(settings)
     for name, base in bases.items():
         assert log[base : base + 7] == [(base + number, name, number) for number in range(7)]
+
+
+async def test_a_group_that_has_assigned_nothing_assigns_when_its_leader_asks_for_topics_again(blank: Settings) -> None:
+    """As when a broker has just started and knows no topic yet."""
+    assigned: asyncio.Queue[int] = asyncio.Queue()
+
+    class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+        def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None: ...
+
+        def on_partitions_assigned(self, places: set[TopicPartition]) -> None:
+            assigned.put_nowait(len(places))
+
+    group = f"{blank.prefix}-early"
+    consumer = AIOKafkaConsumer(bootstrap_servers=blank.kafka, group_id=group, metadata_max_age_ms=500)
+    await consumer.start()
+    try:
+        consumer.subscribe([COMMANDS.named(blank.prefix)], listener=Listener())
+        async with asyncio.timeout(60):
+            assert await assigned.get() == 0
+            create_topics(blank)
+            while await assigned.get() < blank.partitions:
+                pass
+    finally:
+        await consumer.stop()
 
 
 async def test_a_producers_batches_keep_their_order(settings: Settings, producers: list[AIOKafkaProducer]) -> None:

@@ -11,8 +11,9 @@ from aiohttp import web
 
 from api.app import make_app
 from api.server import Runner
-from ops.embedded import Stack
 from tests.api.callers import WORKERS, Api, Caller, address_of, open_company, run
+from tests.databases import database_of
+from tests.shared import Servers
 from topics.provision import create_topics
 from topics.settings import Settings
 from views.migrate import upgrade
@@ -47,32 +48,33 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 
 @pytest.fixture(scope="session")
-def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def world(stack: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """API, lanes and views as processes of their own, with the companies acme (admin ann) and globex (admin gus)."""
     directory = tmp_path_factory.mktemp("world")
-    settings = Settings(
-        kafka=stack.kafka.address,
-        database=stack.postgres.dsn,
-        prefix=f"api-{uuid4().hex[:8]}",
-        directory=directory,
-        partitions=3,
-        api_port=0,
-        wait_limit=20,
-        rate_limits="",
-    )
-    create_topics(settings)
-    asyncio.run(upgrade(stack.postgres.dsn))
-    processes = {name: run(module, settings) for name, module in WORKERS.items()}
-    try:
-        api = Api(settings, address_of(directory / "api.log", processes["api"]), processes)
-        open_company(api, "acme", "ann")
-        open_company(api, "globex", "gus")
-        yield api
-    finally:
-        for process in processes.values():
-            process.terminate()
-        for process in processes.values():
-            process.wait(30)
+    with database_of(stack.database) as dsn:
+        settings = Settings(
+            kafka=stack.kafka,
+            database=dsn,
+            prefix=f"api-{uuid4().hex[:8]}",
+            directory=directory,
+            partitions=3,
+            api_port=0,
+            wait_limit=20,
+            rate_limits="",
+        )
+        create_topics(settings)
+        asyncio.run(upgrade(dsn))
+        processes = {name: run(module, settings) for name, module in WORKERS.items()}
+        try:
+            api = Api(settings, address_of(directory / "api.log", processes["api"]), processes)
+            open_company(api, "acme", "ann")
+            open_company(api, "globex", "gus")
+            yield api
+        finally:
+            for process in processes.values():
+                process.terminate()
+            for process in processes.values():
+                process.wait(30)
 
 
 @pytest.fixture

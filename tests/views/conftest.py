@@ -1,13 +1,11 @@
 """A database with views, and a world: one company's journal, its views, and those who read them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import pytest
 from sqlalchemy import Select, Table, select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain import CREDENTIALS
 from domain.model import Event
 from domain.record import Audited, Outcome, SetAside
-from ops.embedded import Stack
+from tests.databases import database_of
+from tests.shared import Servers
 from tests.views.journal import Answers, Journal, Letters
 from views import GROUPS, VIEWS
 from views.checkpoints import Checkpoint, assigned
@@ -29,18 +28,11 @@ NUMBERS = count()
 
 
 @pytest.fixture(scope="session")
-def schema(stack: Stack) -> str:
+def schema(stack: Servers) -> Iterator[str]:
     """The DSN of a database with the views' schema, for all tests that bring their own companies."""
-
-    async def make() -> str:
-        connection = await asyncpg.connect(stack.postgres.dsn)
-        await connection.execute("CREATE DATABASE views_of_all_tests")
-        await connection.close()
-        dsn = urlunsplit(urlsplit(stack.postgres.dsn)._replace(path="/views_of_all_tests"))
-        await upgrade(dsn)
-        return dsn
-
-    return asyncio.run(make())
+    with database_of(stack.database) as dsn:
+        asyncio.run(upgrade(dsn))
+        yield dsn
 
 
 @dataclass
