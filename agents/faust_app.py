@@ -65,8 +65,8 @@ class App(faust.App):
             broker_commit_interval=1.0,
             broker_commit_every=10_000_000,
             consumer_auto_offset_reset="earliest",
-            # A group whose leader asks a broker that has just started, and knows no topic yet, assigns nothing until the
-            # leader asks again.
+            # A group whose leader asks a broker that has just started, and knows no topic yet, assigns nothing until
+            # the leader asks again.
             consumer_metadata_max_age_ms=METADATA_MS,
             stream_buffer_maxsize=4096,
             stream_wait_empty=False,
