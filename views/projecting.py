@@ -1,13 +1,14 @@
 """Applying messages of one partition to the views of one group: each exactly once, in one transaction per batch."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from views.checkpoints import Checkpoint, move
+from views.checkpoints import Checkpoint, Driver, move
 from views.tables import SCHEMA
 from views.view import Content, Group, Statement
 
@@ -43,9 +44,8 @@ async def apply(
     fresh, seen, gap = before_gap(entries, at.position)
     new = Checkpoint(at.position + len(fresh), entries[seen - 1].offset + 1) if seen else at
     if seen:
-        async with connection.begin():
-            await move(connection, group.name, partition, at, new)
-            driver: Any = (await connection.get_raw_connection()).driver_connection
+        async with _transaction(connection) as driver:
+            await move(driver, group.name, partition, at, new)
             for statement, rows in runs(group, (entry.content for entry in fresh)):
                 await driver.executemany(statement.text(schema), rows)
     if gap is not None:
@@ -58,9 +58,17 @@ async def start_at(
 ) -> Checkpoint:
     """Move the checkpoint to just before the first entry that the topic still has; gives the new one."""
     new = Checkpoint(max(at.position, first.position - 1), first.offset)
-    async with connection.begin():
-        await move(connection, group.name, partition, at, new)
+    async with _transaction(connection) as driver:
+        await move(driver, group.name, partition, at, new)
     return new
+
+
+@asynccontextmanager
+async def _transaction(connection: AsyncConnection) -> AsyncIterator[Driver]:
+    """The driver's own: the way through SQLAlchemy would be a third of what a batch of one event costs."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    async with driver.transaction():
+        yield driver
 
 
 def before_gap(entries: Sequence[Entry], position: int) -> tuple[list[Entry], int, PositionGap | None]:
