@@ -378,7 +378,9 @@ def test_a_command_with_a_header_whose_name_is_no_text_is_set_aside_and_stops_no
 # -- workers that die ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("standbys", [0, 1], ids=["read anew", "followed by another"])
+@pytest.mark.parametrize(
+    "standbys", [pytest.param(0, id="read anew"), pytest.param(1, id="followed by another", marks=pytest.mark.long)]
+)
 def test_killing_workers_under_load_loses_and_doubles_nothing(workers: Workers, sender: Upstream) -> None:
     chance = random.Random(3)
     pair = [workers.start(), workers.start()]

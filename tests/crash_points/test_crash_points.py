@@ -106,6 +106,7 @@ def ways(stack: Servers, tmp_path_factory: pytest.TempPathFactory) -> Ways:
         return {kind: recorded(site, kind) for kind in WORKS}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", STEPS)
 def test_every_point_is_reached_or_explained(ways: Ways, kind: str) -> None:
     there, reached = points(kind), set(ways[kind])
@@ -129,6 +130,7 @@ def site(stack: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         yield running
 
 
+@pytest.mark.long
 def test_a_handful_of_crashes_leaves_nothing_behind(site: Site, ways: Ways) -> None:
     for kind in WORKS:
         crash_at(site, kind, ways, beside=kind == "lanes", most=HANDFUL)

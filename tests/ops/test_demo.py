@@ -165,6 +165,7 @@ def test_every_figure_of_the_demo_is_what_the_data_files_imply(tmp_path: Path) -
 
 
 @pytest.mark.servers
+@pytest.mark.long
 @pytest.mark.parametrize("stage", ["kafka/kafka.lock", "logs/upstream.log"])
 def test_an_interrupted_demo_leaves_no_process_behind(tmp_path: Path, stage: str) -> None:
     demo = start(tmp_path / "data", tmp_path / "output")

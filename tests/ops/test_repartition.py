@@ -143,6 +143,7 @@ def killed_half_way(old: Settings, log: Path) -> None:
         assert running.wait() == KILLED, log.read_text()
 
 
+@pytest.mark.long
 def test_a_platform_goes_on_in_more_partitions_as_if_it_had_always_had_them(
     settings: Settings, bitcorp: Shell, tmp_path: Path
 ) -> None:
