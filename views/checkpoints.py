@@ -13,7 +13,7 @@ from views.tables import CHECKPOINT
 Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 MOVE = """
-UPDATE erp.view_checkpoint SET position = $4, next_offset = $5
+UPDATE {schema}.view_checkpoint SET position = $4, next_offset = $5
 WHERE view_group = $1 AND partition = $2 AND position = $3
 """
 
@@ -44,8 +44,10 @@ async def read(connection: AsyncConnection, group: str, *, lock: bool = False) -
     return {row.partition: Checkpoint(row.position, row.next_offset) for row in found}
 
 
-async def move(driver: Driver, group: str, partition: int, old: Checkpoint, new: Checkpoint) -> None:
+async def move(driver: Driver, schema: str, group: str, partition: int, old: Checkpoint, new: Checkpoint) -> None:
     """Raises CheckpointMoved where the checkpoint is not `old` any more."""
-    moved = await driver.execute(MOVE, group, partition, old.position, new.position, new.next_offset)
+    moved = await driver.execute(
+        MOVE.format(schema=schema), group, partition, old.position, new.position, new.next_offset
+    )
     if moved != "UPDATE 1":
         raise CheckpointMoved(f"view group {group}, partition {partition} has left position {old.position}")

@@ -45,7 +45,7 @@ async def apply(
     new = Checkpoint(at.position + len(fresh), entries[seen - 1].offset + 1) if seen else at
     if seen:
         async with _transaction(connection) as driver:
-            await move(driver, group.name, partition, at, new)
+            await move(driver, schema, group.name, partition, at, new)
             for statement, rows in runs(group, (entry.content for entry in fresh)):
                 await driver.executemany(statement.text(schema), rows)
     if gap is not None:
@@ -59,7 +59,7 @@ async def start_at(
     """Move the checkpoint to just before the first entry that the topic still has; gives the new one."""
     new = Checkpoint(max(at.position, first.position - 1), first.offset)
     async with _transaction(connection) as driver:
-        await move(driver, group.name, partition, at, new)
+        await move(driver, SCHEMA, group.name, partition, at, new)
     return new
 
 
