@@ -16,6 +16,7 @@ hypothesis.settings.register_profile("erp", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("erp")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever uses the stack needs servers: nobody has to remember the mark. Of several processes one plays a whole
     file, or all of a room's tests that happen in its world, so that what these start is started once."""

@@ -2,6 +2,7 @@
 must be as the document says, and what a role does not permit is refused."""
 
 import re
+from copy import deepcopy
 from functools import cache
 from uuid import uuid4
 
@@ -37,7 +38,7 @@ NOT_TOLD_BY_A_SCHEMA = [positive_data_acceptance]
 def contract() -> schemathesis.BaseSchema:
     """Read when a test runs, not where each process of the test run collects them. Without tokens: requests are sent
     with a right one in the place of what would be made up; `test_tenants` sends each without."""
-    document = openapi.document() | {"security": []}
+    document = deepcopy(openapi.document()) | {"security": []}  # there is one for all
     for operation in (found for item in document["paths"].values() for found in item.values()):
         operation.pop("security", None)
     return schemathesis.openapi.from_dict(document)
