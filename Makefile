@@ -3,8 +3,8 @@
 PY = .venv/bin/python
 BITCORP = $(PY) -m ops.main
 READY = .venv/.ready
-# Tests on real servers wait most of the time: three processes keep two cores busy. The short tests come last.
-IN_PARALLEL = -n 3 --dist loadgroup --no-loadscope-reorder
+# Tests on real servers wait most of the time: three processes, each with servers of its own, keep two cores busy.
+IN_PARALLEL = -n 3 --dist worksteal
 SEED = 1
 SECONDS = 60
 # Where this is set, every process compiles all that it imports again, for seconds.

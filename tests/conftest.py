@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 from tests.databases import database_of
-from tests.shared import Servers, shared
+from tests.servers import Servers, started
 from topics.provision import create_topics
 from topics.settings import Settings
 
@@ -16,23 +16,17 @@ hypothesis.settings.register_profile("erp", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("erp")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses the stack needs servers: nobody has to remember the mark. Of several processes one plays a whole
-    file, or all of a room's tests that happen in its world, so that what these start is started once."""
+    """Whatever uses the stack needs servers: nobody has to remember the mark."""
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        if "stack" in fixtures:
+        if "stack" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.servers)
-        item.add_marker(pytest.mark.xdist_group(str(item.path.parent if "world" in fixtures else item.path)))
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Servers]:
-    """Kafka and PostgreSQL of this run, with data in a temporary directory. Nobody stops them, and nobody uses names
-    that another test may use."""
-    own = tmp_path_factory.getbasetemp()
-    with shared((own if worker_id == "master" else own.parent) / "stack") as servers:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Kafka and PostgreSQL of this run, with data in a temporary directory."""
+    with started(tmp_path_factory.mktemp("stack")) as servers:
         yield servers
 
 

@@ -14,7 +14,7 @@ from agents.importer import FAILED, QUARANTINED
 from tests.agents.orders import company_on, opening, record_of
 from tests.agents.test_worker import PARTITIONS, settings_of
 from tests.agents.upstream import Upstream, until, workers_of
-from tests.shared import Servers
+from tests.servers import Servers
 from topics.catalogue import IMPORTS, partition_of
 from topics.cloudevents import Record
 from topics.imports import RawRecord, raw_of_line, write_raw

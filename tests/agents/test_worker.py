@@ -28,7 +28,7 @@ from tests.agents.orders import (
 )
 from tests.agents.story import story
 from tests.agents.upstream import Upstream, Worker, Workers, until, workers_of
-from tests.shared import Servers
+from tests.servers import Servers
 from tests.topics import unreadable_names
 from topics.catalogue import DEAD_LETTERS
 from topics.cloudevents import Record

@@ -13,7 +13,7 @@ from api.app import make_app
 from api.server import Runner
 from tests.api.callers import WORKERS, Api, Caller, address_of, open_company, run
 from tests.databases import database_of
-from tests.shared import Servers
+from tests.servers import Servers
 from topics.provision import create_topics
 from topics.settings import Settings
 from views.migrate import upgrade

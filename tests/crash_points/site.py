@@ -22,7 +22,7 @@ from tests.agents.upstream import DEADLINE, Upstream, until
 from tests.crash_points.hook import CRASHED
 from tests.ops.platforms import PARTITIONS, provisioned
 from tests.ops.shell import CHECKOUT, environment
-from tests.shared import Servers
+from tests.servers import Servers
 from topics.catalogue import STATE
 from topics.settings import Settings
 from views import GROUPS

@@ -18,7 +18,7 @@ from tests.crash_points import hook
 from tests.crash_points.awaits import STEPS, instrumented, points
 from tests.crash_points.explained import stale, unexplained
 from tests.crash_points.site import WORKING, WORKS, Site, Way, crash, recorded, site_of
-from tests.shared import Servers
+from tests.servers import Servers
 
 #: So many crashes lie between two audits, and so many points of each kind belong to the quick tests.
 AT_ONCE, HANDFUL = 15, 1

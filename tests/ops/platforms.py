@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from ops.migrate import bring_up_to_date
 from ops.running import Platform
 from tests.databases import database_of
-from tests.shared import Servers
+from tests.servers import Servers
 from topics.provision import create_topics
 from topics.settings import Settings
 

@@ -20,7 +20,7 @@ from ops.supervisor import Process
 from tests.databases import database_of
 from tests.ops.guarded import Guarded
 from tests.ops.shell import Shell
-from tests.shared import Servers
+from tests.servers import Servers
 from topics.cloudevents import Record
 from topics.imports import raw_of_line, write_raw
 from topics.publisher import ANY_PARTITION, Publisher, Unavailable

@@ -17,7 +17,7 @@ from ops.running import Platform
 from tests.databases import execute
 from tests.ops.platforms import platform_of
 from tests.ops.shell import Shell
-from tests.shared import Servers
+from tests.servers import Servers
 from topics.catalogue import COMMANDS
 from topics.keys import Secret
 from topics.messages import write_command

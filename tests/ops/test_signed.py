@@ -14,7 +14,7 @@ from ops.tokens import make_token
 from tests.api.callers import until
 from tests.ops.platforms import platform_of
 from tests.ops.shell import Shell
-from tests.shared import Servers
+from tests.servers import Servers
 
 pytestmark = pytest.mark.servers
 

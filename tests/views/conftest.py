@@ -14,7 +14,7 @@ from domain import CREDENTIALS
 from domain.model import Event
 from domain.record import Audited, Outcome, SetAside
 from tests.databases import database_of
-from tests.shared import Servers
+from tests.servers import Servers
 from tests.views.journal import Answers, Journal, Letters
 from views import GROUPS, VIEWS
 from views.checkpoints import Checkpoint, assigned

@@ -22,7 +22,7 @@ from tests.agents.upstream import Upstream, workers_of
 from tests.ops.fire.fleet import lives
 from tests.ops.platforms import PARTITIONS, provisioned
 from tests.ops.shell import environment
-from tests.shared import Servers
+from tests.servers import Servers
 from topics.cloudevents import Record
 from topics.settings import Settings
 

@@ -30,7 +30,7 @@ from ops.fire.checker.sends import Send
 from ops.settings import as_environment
 from tests.agents.orders import record_of, rename
 from tests.ops.fire.run import FIRM, Run, line, lines, run_of
-from tests.shared import Servers
+from tests.servers import Servers
 from views.equipment import table as equipment
 
 
