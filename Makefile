@@ -32,13 +32,13 @@ test: lint ## Run lint and the tests, on real Kafka and PostgreSQL.
 	@$(PY) -m pytest $(IN_PARALLEL) -m "not slow and not long"
 
 test-long: $(READY) ## Run the tests that make test leaves out for their time: crashes at awaits, broken off demos.
-	@$(PY) -m pytest $(IN_PARALLEL) -m "long and not slow"
+	@$(PY) -m pytest $(IN_PARALLEL) -m long
 
 test-slow: $(READY) ## Run the slow tests: ten rounds of kill -9, thousands of seeds, the whole demo.
 	@$(PY) -m pytest -m slow
 
 test-fast: $(READY) ## Run the tests that need no servers.
-	@$(PY) -m pytest -p no:schemathesis -n 2 -m "not servers and not slow and not long and not thorough"
+	@$(PY) -m pytest -p no:schemathesis -n 2 -m "not servers and not slow and not thorough"
 
 lint: $(READY) ## Check style, types, which room imports which, that no secret is in the tree, known faults of packages.
 	@$(PY) -m ruff check

@@ -23,7 +23,6 @@ logger = structlog.get_logger("worker")
 EXIT_FAULT = 70
 EXIT_MISCONFIGURED = 78
 GOODBYE_SECONDS = 12.0
-METADATA_MS = 5_000
 
 #: Keys and values of a topic as bytes, so that nothing is decoded, and skipped where that fails, behind our back.
 RAW = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
@@ -67,7 +66,7 @@ class App(faust.App):
             consumer_auto_offset_reset="earliest",
             # A group whose leader asks a broker that has just started, and knows no topic yet, assigns nothing until
             # the leader asks again.
-            consumer_metadata_max_age_ms=METADATA_MS,
+            consumer_metadata_max_age_ms=5_000,
             stream_buffer_maxsize=4096,
             stream_wait_empty=False,
             stream_recovery_delay=0.0,

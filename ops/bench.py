@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 from pydantic import SecretStr
@@ -25,6 +24,7 @@ from ops.console import AsJson, err, out, say, table, write_json
 from ops.embedded import Stack
 from ops.errors import Fault
 from ops.migrate import bring_up_to_date
+from ops.running import emptied
 from topics.settings import Settings
 
 CHECKOUT = Path(__file__).parent.parent
@@ -136,7 +136,7 @@ def servers(settings: Settings) -> Iterator[Settings]:
     with Stack(directory_of(settings), jars=settings.jars, report=say) as stack:
         there = {"kafka": stack.kafka.address, "database": SecretStr(stack.postgres.dsn)}
         yield settings.model_copy(update=there | {"replication": 1})
-    rmtree(directory_of(settings))
+    emptied(directory_of(settings))
 
 
 def directory_of(settings: Settings) -> Path:

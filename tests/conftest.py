@@ -7,8 +7,8 @@ from uuid import uuid4
 import hypothesis
 import pytest
 
+from ops.embedded import Stack
 from tests.databases import database_of
-from tests.servers import Servers, started
 from topics.provision import create_topics
 from topics.settings import Settings
 
@@ -24,10 +24,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Kafka and PostgreSQL of this run, with data in a temporary directory."""
-    with started(tmp_path_factory.mktemp("stack")) as servers:
-        yield servers
+    with Stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def partitions() -> int:
 
 
 @pytest.fixture
-def blank(stack: Servers, partitions: int, tmp_path: Path) -> Settings:
+def blank(stack: Stack, partitions: int, tmp_path: Path) -> Settings:
     """Settings with a prefix whose topics do not exist yet, and no database."""
     prefix = f"test-{uuid4().hex[:10]}"
-    return Settings(kafka=stack.kafka, prefix=prefix, partitions=partitions, directory=tmp_path)
+    return Settings(kafka=stack.kafka.address, prefix=prefix, partitions=partitions, directory=tmp_path)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def prefix(settings: Settings) -> str:
 
 
 @pytest.fixture
-def database(stack: Servers) -> Iterator[str]:
+def database(stack: Stack) -> Iterator[str]:
     """The DSN of a database of the test's own, dropped after it."""
-    with database_of(stack.database) as dsn:
+    with database_of(stack.postgres.dsn) as dsn:
         yield dsn

@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from random import Random
+from typing import TypeAlias
 
 from ops.fire.disk import mountable
 from ops.fire.ground import BACK_SECONDS, OTHERS, SESSION_SECONDS, Ground
@@ -33,24 +35,33 @@ class Scene:
         time.sleep(self.chance.uniform(least, most))
 
 
+Happening: TypeAlias = Callable[[Scene], None]
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something that goes wrong; `happen` returns when it is over, and what it hit may still be coming back."""
 
     name: str
     meaning: str
-    happen: Callable[[Scene], None]
+    happen: Happening
+    playable: Callable[[], bool]
 
 
 FAULTS: dict[str, Fault] = {}
-DISK_FULL, CLOCK_JUMPS = "disk-full", "clock-jumps"
+DISK_FULL = "disk-full"
 
 
-def fault(happen: Callable[[Scene], None]) -> Callable[[Scene], None]:
+def fault(happen: Happening, playable: Callable[[], bool] = lambda: True) -> Happening:
     """A function is a fault by its name; the first line of what it says is the meaning."""
     name = happen.__name__.replace("_", "-")
-    FAULTS[name] = Fault(name, (happen.__doc__ or "").partition("\n")[0], happen)
+    FAULTS[name] = Fault(name, (happen.__doc__ or "").partition("\n")[0], happen, playable)
     return happen
+
+
+def fault_where(playable: Callable[[], bool]) -> Callable[[Happening], Happening]:
+    """A fault that cannot be played everywhere, nor by everybody."""
+    return partial(fault, playable=playable)
 
 
 # --- processes ------------------------------------------------------------------------------------------------------
@@ -93,7 +104,7 @@ def hand_over_storm(scene: Scene) -> None:
                 scene.wait(2, 4)
 
 
-@fault
+@fault_where(can_jump)
 def clock_jumps(scene: Scene) -> None:
     """The clock of a worker jumps: two days ahead, then two behind, then back."""
     name = scene.chance.choice([*scene.ground.lanes, *OTHERS])
@@ -130,7 +141,7 @@ def postgres_kill(scene: Scene) -> None:
     scene.ground.end("postgres", signal.SIGKILL)
 
 
-@fault
+@fault_where(mountable)
 def disk_full(scene: Scene) -> None:
     """The broker's disk is full for some seconds."""
     kafka, disk = scene.ground.thing("kafka"), scene.ground.disk
@@ -191,8 +202,7 @@ def large_records(scene: Scene) -> None:
 
 def playable() -> list[str]:
     """The faults that can be played by this user on this machine."""
-    able = {DISK_FULL: mountable, CLOCK_JUMPS: can_jump}
-    return [name for name in FAULTS if name not in able or able[name]()]
+    return [name for name, fault in FAULTS.items() if fault.playable()]
 
 
 # --- how ------------------------------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from agents.importer import FAILED, QUARANTINED
+from ops.embedded import Stack
 from tests.agents.orders import company_on, opening, record_of
 from tests.agents.test_worker import PARTITIONS, settings_of
 from tests.agents.upstream import Upstream, until, workers_of
-from tests.servers import Servers
 from topics.catalogue import IMPORTS, partition_of
 from topics.cloudevents import Record
 from topics.imports import RawRecord, raw_of_line, write_raw
@@ -69,7 +69,7 @@ class Site:
 
 
 @pytest.fixture
-def site(stack: Servers, tmp_path: Path) -> Iterator[Site]:
+def site(stack: Stack, tmp_path: Path) -> Iterator[Site]:
     settings = settings_of(stack, tmp_path)
     create_topics(settings)
     with workers_of(settings, tmp_path) as workers:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,10 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from pydantic import SecretStr
 
 from domain.equipment import EquipmentRenamed
 from domain.model import Event
-from ops.embedded import Postgres
+from ops.embedded import Stack
 from tests.domain.acme import ACME, EXCAVATOR, scheduled
 from tests.views.journal import Answers, Journal
 from topics.cloudevents import Record
@@ -97,27 +95,20 @@ class Site:
         return found[-1]
 
 
-@asynccontextmanager
-async def site_of(settings: Settings, directory: Path) -> AsyncIterator[Site]:
+@pytest.fixture
+async def site(settings: Settings, tmp_path: Path) -> AsyncIterator[Site]:
     dsn = settings.database.get_secret_value()
     await upgrade(dsn)
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, max_batch_size=1_000_000)
     await producer.start()
-    site = Site(settings, await asyncpg.connect(dsn), producer, directory / "worker.log")
-    try:
-        yield site
-    finally:
-        for worker in site.workers:
-            worker.kill()
-            worker.wait()
-        await site.database.close()
-        await producer.stop()
-
-
-@pytest.fixture
-async def site(settings: Settings, tmp_path: Path) -> AsyncIterator[Site]:
-    async with site_of(settings, tmp_path) as site:
-        yield site
+    database = await asyncpg.connect(dsn)
+    made = Site(settings, database, producer, tmp_path / "worker.log")
+    yield made
+    for worker in made.workers:
+        worker.kill()
+        worker.wait()
+    await database.close()
+    await producer.stop()
 
 
 def journal_of(site: Site, partition: int = 0) -> Journal:
@@ -242,28 +233,17 @@ async def test_outcomes_that_expired_unread_leave_no_hole_to_wait_for(site: Site
     assert await site.count("outcomes") == 6
 
 
-async def test_while_postgresql_is_away_nothing_is_lost(settings: Settings, tmp_path: Path) -> None:
-    postgres = Postgres(tmp_path / "postgres")
-    await asyncio.to_thread(postgres.start)
-    try:
-        own = settings.model_copy(update={"database": SecretStr(postgres.dsn)})
-        async with site_of(own, tmp_path) as site:
-            await miss_postgresql(site, postgres)
-    finally:
-        await asyncio.to_thread(postgres.stop)
-
-
-async def miss_postgresql(site: Site, postgres: Postgres) -> None:
+async def test_while_postgresql_is_away_nothing_is_lost(site: Site, stack: Stack) -> None:
     journal = journal_of(site)
     journal.tell(*fleet_of(200))
     site.start("fleet", "history")
     await site.write(*journal.records[:300])
     await site.reached("history", 300)
     await site.database.close()
-    await asyncio.to_thread(postgres.stop)
+    await asyncio.to_thread(stack.postgres.stop)
     await site.write(*journal.records[300:])
     await site.says("waits")
-    await asyncio.to_thread(postgres.start)
+    await asyncio.to_thread(stack.postgres.start)
     site.database = await asyncpg.connect(site.settings.database.get_secret_value())
     await site.reached("history", 600)
     await site.reached("fleet", 600)

@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from agents.decide import INBOX_FULL
 from agents.faust_app import EXIT_MISCONFIGURED
+from ops.embedded import Stack
 from tests.agents.load import Load
 from tests.agents.orders import (
     company_on,
@@ -28,7 +29,6 @@ from tests.agents.orders import (
 )
 from tests.agents.story import story
 from tests.agents.upstream import Upstream, Worker, Workers, until, workers_of
-from tests.servers import Servers
 from tests.topics import unreadable_names
 from topics.catalogue import DEAD_LETTERS
 from topics.cloudevents import Record
@@ -41,9 +41,9 @@ FIRM = company_on(0, PARTITIONS)
 SESSION_SECONDS = 3
 
 
-def settings_of(stack: Servers, directory: Path) -> Settings:
+def settings_of(stack: Stack, directory: Path) -> Settings:
     prefix = f"worker-{uuid4().hex[:8]}"
-    kafka = stack.kafka
+    kafka = stack.kafka.address
     return Settings(
         kafka=kafka, prefix=prefix, partitions=PARTITIONS, directory=directory, session_seconds=SESSION_SECONDS
     )
@@ -53,7 +53,7 @@ def settings_of(stack: Servers, directory: Path) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def one_worker(stack: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Worker, Upstream]]:
+def one_worker(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Worker, Upstream]]:
     """A worker that all tests of this section share, with a company and its machine m-1."""
     directory = tmp_path_factory.mktemp("one-worker")
     settings = settings_of(stack, directory)
@@ -308,7 +308,7 @@ def standbys() -> int:
 
 
 @pytest.fixture
-def workers(stack: Servers, tmp_path: Path, standbys: int) -> Iterator[Workers]:
+def workers(stack: Stack, tmp_path: Path, standbys: int) -> Iterator[Workers]:
     """Workers on topics of their own, which the test creates."""
     settings = settings_of(stack, tmp_path).model_copy(update={"standbys": standbys})
     with workers_of(settings, tmp_path) as found:

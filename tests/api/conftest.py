@@ -11,12 +11,10 @@ from aiohttp import web
 
 from api.app import make_app
 from api.server import Runner
+from ops.embedded import Stack
 from tests.api.callers import WORKERS, Api, Caller, address_of, open_company, run
-from tests.databases import database_of
-from tests.servers import Servers
-from topics.provision import create_topics
+from tests.ops.platforms import provisioned
 from topics.settings import Settings
-from views.migrate import upgrade
 
 
 @pytest.fixture(scope="session")
@@ -48,22 +46,10 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 
 @pytest.fixture(scope="session")
-def world(stack: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """API, lanes and views as processes of their own, with the companies acme (admin ann) and globex (admin gus)."""
-    directory = tmp_path_factory.mktemp("world")
-    with database_of(stack.database) as dsn:
-        settings = Settings(
-            kafka=stack.kafka,
-            database=dsn,
-            prefix=f"api-{uuid4().hex[:8]}",
-            directory=directory,
-            partitions=3,
-            api_port=0,
-            wait_limit=20,
-            rate_limits="",
-        )
-        create_topics(settings)
-        asyncio.run(upgrade(dsn))
+    directory, chosen = tmp_path_factory.mktemp("world"), {"partitions": 3, "api_port": 0, "wait_limit": 20}
+    with provisioned(stack, directory, rate_limits="", **chosen) as settings:
         processes = {name: run(module, settings) for name, module in WORKERS.items()}
         try:
             api = Api(settings, address_of(directory / "api.log", processes["api"]), processes)

@@ -15,6 +15,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from ops.embedded import Stack
 from ops.settings import as_environment
 from ops.verify import audit
 from tests.agents.story import story
@@ -22,7 +23,6 @@ from tests.agents.upstream import DEADLINE, Upstream, until
 from tests.crash_points.hook import CRASHED
 from tests.ops.platforms import PARTITIONS, provisioned
 from tests.ops.shell import CHECKOUT, environment
-from tests.servers import Servers
 from topics.catalogue import STATE
 from topics.settings import Settings
 from views import GROUPS
@@ -132,7 +132,7 @@ class Site:
 
 
 @contextmanager
-def site_of(stack: Servers, directory: Path) -> Iterator[Site]:
+def site_of(stack: Stack, directory: Path) -> Iterator[Site]:
     """On the run's servers. Lanes look at their changelog's end all the time, so that this is a step like others."""
     with provisioned(stack, directory, session_seconds=6, check_seconds=1) as settings:
         site = Site(settings, Upstream(settings))

@@ -14,11 +14,11 @@ from random import Random
 
 import pytest
 
+from ops.embedded import Stack
 from tests.crash_points import hook
 from tests.crash_points.awaits import STEPS, instrumented, points
 from tests.crash_points.explained import stale, unexplained
 from tests.crash_points.site import WORKING, WORKS, Site, Way, crash, recorded, site_of
-from tests.servers import Servers
 
 #: So many crashes lie between two audits, and so many points of each kind belong to the quick tests.
 AT_ONCE, HANDFUL = 15, 1
@@ -100,7 +100,7 @@ def test_points_that_are_explained_are_there(kind: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def ways(stack: Servers, tmp_path_factory: pytest.TempPathFactory) -> Ways:
+def ways(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Ways:
     """By kind of worker, the points that a life without a crash reaches."""
     with site_of(stack, tmp_path_factory.mktemp("lives")) as site:
         return {kind: recorded(site, kind) for kind in WORKS}
@@ -125,7 +125,7 @@ def chosen(ways: dict[str, Way], seed: int, beside: bool) -> Iterator[tuple[str,
 
 
 @pytest.fixture
-def site(stack: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site_of(stack, tmp_path_factory.mktemp("crashes")) as running:
         yield running
 

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 
+from ops.embedded import Stack
 from ops.migrate import bring_up_to_date
 from ops.running import Platform
 from tests.databases import database_of
-from tests.servers import Servers
 from topics.provision import create_topics
 from topics.settings import Settings
 
@@ -19,14 +19,14 @@ PARTITIONS = 2
 
 
 @contextmanager
-def platform_of(stack: Servers, directory: Path, **chosen: Any) -> Iterator[Platform]:
+def platform_of(stack: Stack, directory: Path, **chosen: Any) -> Iterator[Platform]:
     """On the run's servers; `chosen` are settings."""
     with settings_of(stack, directory, api_port=0, **chosen) as settings, Platform(settings, workers=1) as running:
         yield running
 
 
 @contextmanager
-def provisioned(stack: Servers, directory: Path, **chosen: Any) -> Iterator[Settings]:
+def provisioned(stack: Stack, directory: Path, **chosen: Any) -> Iterator[Settings]:
     """Settings whose topics and schema are there."""
     with settings_of(stack, directory, **chosen) as settings:
         create_topics(settings)
@@ -35,14 +35,8 @@ def provisioned(stack: Servers, directory: Path, **chosen: Any) -> Iterator[Sett
 
 
 @contextmanager
-def settings_of(stack: Servers, directory: Path, **chosen: Any) -> Iterator[Settings]:
+def settings_of(stack: Stack, directory: Path, **chosen: Any) -> Iterator[Settings]:
     """Settings on the run's servers with an empty database and a prefix of their own."""
-    with database_of(stack.database) as dsn:
-        yield Settings(
-            kafka=stack.kafka,
-            database=SecretStr(dsn),
-            prefix=f"test-{uuid4().hex[:10]}",
-            partitions=PARTITIONS,
-            directory=directory,
-            **chosen,
-        )
+    with database_of(stack.postgres.dsn) as dsn:
+        own = {"kafka": stack.kafka.address, "database": SecretStr(dsn), "prefix": f"test-{uuid4().hex[:10]}"}
+        yield Settings(**{"partitions": PARTITIONS, "directory": directory} | own | chosen)

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 import requests
 
+from ops.embedded import Stack
 from ops.embedded.ports import free_ports
 from ops.migrate import bring_up_to_date
 from ops.settings import as_environment
@@ -20,7 +21,6 @@ from ops.supervisor import Process
 from tests.databases import database_of
 from tests.ops.guarded import Guarded
 from tests.ops.shell import Shell
-from tests.servers import Servers
 from topics.cloudevents import Record
 from topics.imports import raw_of_line, write_raw
 from topics.publisher import ANY_PARTITION, Publisher, Unavailable
@@ -70,8 +70,8 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(stack: Servers, broker: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with database_of(stack.database) as dsn:
+def site(stack: Stack, broker: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with database_of(stack.postgres.dsn) as dsn:
         made = Site(broker, tmp_path_factory.mktemp("site"), dsn)
         bring_up_to_date(broker.opened(PREFIX, database=dsn))
         try:

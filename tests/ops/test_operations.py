@@ -13,11 +13,11 @@ import pytest
 from confluent_kafka import Producer
 
 from domain.depreciation import BookName, posting_id
+from ops.embedded import Stack
 from ops.running import Platform
 from tests.databases import execute
 from tests.ops.platforms import platform_of
 from tests.ops.shell import Shell
-from tests.servers import Servers
 from topics.catalogue import COMMANDS
 from topics.keys import Secret
 from topics.messages import write_command
@@ -27,7 +27,7 @@ ADMIN = ("ann", "Ann Soto", "ann@acme.example")
 
 
 @pytest.fixture(scope="module")
-def platform(stack: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """All processes on the run's servers, with topics and a database of this module's own."""
     with platform_of(stack, tmp_path_factory.mktemp("platform")) as running:
         yield running
@@ -182,27 +182,27 @@ def test_missing_topics_are_a_fault_that_names_its_mend(shell: Shell, platform: 
         assert "bitcorp topics apply" in said.text
 
 
-def test_an_old_schema_is_a_fault_that_names_its_mend(shell: Shell, stack: Servers, platform: Platform) -> None:
-    shell.set(DATABASE=urlunsplit(urlsplit(stack.database)._replace(path="/template1")))
+def test_an_old_schema_is_a_fault_that_names_its_mend(shell: Shell, stack: Stack, platform: Platform) -> None:
+    shell.set(DATABASE=urlunsplit(urlsplit(stack.postgres.dsn)._replace(path="/template1")))
     for words in (("doctor",), ("views", "list"), ("verify",)):
         said = shell(*words)
         assert said.code == 1
         assert "bitcorp migrate" in said.text
 
 
-def test_a_user_without_rights_is_told_which_ones_it_needs(shell: Shell, stack: Servers, platform: Platform) -> None:
+def test_a_user_without_rights_is_told_which_ones_it_needs(shell: Shell, stack: Stack, platform: Platform) -> None:
     name = f"weak_{uuid4().hex[:8]}"
-    asyncio.run(execute(stack.database, f"CREATE ROLE {name} LOGIN"))
-    asyncio.run(execute(stack.database, f"CREATE DATABASE {name}"))
-    parts = urlsplit(stack.database)
+    asyncio.run(execute(stack.postgres.dsn, f"CREATE ROLE {name} LOGIN"))
+    asyncio.run(execute(stack.postgres.dsn, f"CREATE DATABASE {name}"))
+    parts = urlsplit(stack.postgres.dsn)
     shell.set(DATABASE=urlunsplit(parts._replace(path=f"/{name}", netloc=f"{name}@{parts.netloc.partition('@')[2]}")))
     try:
         said = shell("migrate")
         assert said.code == 1
         assert "must name the owner of the schema" in said.text
     finally:
-        asyncio.run(execute(stack.database, f"DROP DATABASE {name} WITH (FORCE)"))
-        asyncio.run(execute(stack.database, f"DROP ROLE {name}"))
+        asyncio.run(execute(stack.postgres.dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+        asyncio.run(execute(stack.postgres.dsn, f"DROP ROLE {name}"))
 
 
 def test_the_state_can_be_rebuilt_while_lanes_run_and_everything_still_agrees(shell: Shell, company: str) -> None:

@@ -9,18 +9,18 @@ import pytest
 import requests
 from pydantic import SecretStr
 
+from ops.embedded import Stack
 from ops.running import Platform
 from ops.tokens import make_token
 from tests.api.callers import until
 from tests.ops.platforms import platform_of
 from tests.ops.shell import Shell
-from tests.servers import Servers
 
 pytestmark = pytest.mark.servers
 
 
 @pytest.fixture(scope="module")
-def platform(stack: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     with platform_of(stack, tmp_path_factory.mktemp("signed"), unsigned_commands=False) as running:
         yield running
 

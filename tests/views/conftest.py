@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from domain import CREDENTIALS
 from domain.model import Event
 from domain.record import Audited, Outcome, SetAside
+from ops.embedded import Stack
 from tests.databases import database_of
-from tests.servers import Servers
 from tests.views.journal import Answers, Journal, Letters
 from views import GROUPS, VIEWS
 from views.checkpoints import Checkpoint, assigned
@@ -28,9 +28,9 @@ NUMBERS = count()
 
 
 @pytest.fixture(scope="session")
-def schema(stack: Servers) -> Iterator[str]:
+def schema(stack: Stack) -> Iterator[str]:
     """The DSN of a database with the views' schema, for all tests that bring their own companies."""
-    with database_of(stack.database) as dsn:
+    with database_of(stack.postgres.dsn) as dsn:
         asyncio.run(upgrade(dsn))
         yield dsn
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from confluent_kafka import Producer
 
+from ops.embedded import Stack
 from ops.fire.checker import Finding, Findings, check
 from ops.fire.checker.raw import Headers, Raw, read
 from ops.settings import as_environment
@@ -22,7 +23,6 @@ from tests.agents.upstream import Upstream, workers_of
 from tests.ops.fire.fleet import lives
 from tests.ops.platforms import PARTITIONS, provisioned
 from tests.ops.shell import environment
-from tests.servers import Servers
 from topics.cloudevents import Record
 from topics.settings import Settings
 
@@ -74,7 +74,7 @@ class Run:
 
 
 @contextmanager
-def run_of(stack: Servers, directory: Path) -> Iterator[Run]:
+def run_of(stack: Stack, directory: Path) -> Iterator[Run]:
     """Lanes and views on the run's servers have done all that was sent; then they are stopped."""
     with provisioned(stack, directory) as settings:
         run = Run(settings, directory / "sent.jsonl")

@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from ops.embedded import Stack
 from ops.fire.checker.__main__ import main
 from ops.fire.checker.findings import (
     CONFLICT,
@@ -30,12 +31,11 @@ from ops.fire.checker.sends import Send
 from ops.settings import as_environment
 from tests.agents.orders import record_of, rename
 from tests.ops.fire.run import FIRM, Run, line, lines, run_of
-from tests.servers import Servers
 from views.equipment import table as equipment
 
 
 @pytest.fixture(scope="module")
-def run(stack: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def run(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Defects stay in it: each test looks at what is wrong beyond what was wrong before."""
     with run_of(stack, tmp_path_factory.mktemp("fire")) as running:
         assert running.findings.clean, running.findings.all[:10]
