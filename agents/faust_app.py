@@ -37,6 +37,8 @@ class App(faust.App):
     #: are changelogs.
     batched: Collection[str] = ()
     changelogs: Collection[str] = ()
+    #: Whether nobody waits for what this app does with a record so urgently that Kafka may not gather some.
+    gathers = False
 
     def __init__(self, settings: Settings, group: str, *, standbys: int = 0) -> None:
         """`standbys` is how many workers beside its owner follow the changelog of a partition."""

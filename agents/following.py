@@ -52,6 +52,7 @@ class FollowingApp(App):
     """To its followers it is the topic that they read."""
 
     transport_class = FollowingTransport
+    gathers = True
 
     def __init__(self, settings: Settings, group: str, topic: str, agent: str) -> None:
         super().__init__(settings, group)

@@ -19,6 +19,7 @@ from aiokafka.errors import IllegalStateError
 
 from agents.faust_app import EXIT_FAULT, run, say_goodbye, until_told
 from agents.kafka import to_record
+from agents.transport import gather
 from domain import REALMS
 from domain.engine import NO_CHAIN
 from topics import cloudevents, metrics
@@ -166,6 +167,7 @@ class Recorder(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._log.start()
         self._consumer.subscribe(list(self._realms), listener=self)
         await self._consumer.start()
+        gather(self._consumer)
 
     async def stop(self) -> None:
         await self._consumer.stop()

@@ -1,4 +1,4 @@
-"""Faust's Kafka transport with four changes, each pinned by a test in tests/agents/test_faust_facts.py.
+"""Faust's Kafka transport with five changes, each pinned by a test in tests/agents/test_faust_facts.py.
 
 1. One event loop: Faust's consumer has a thread with a loop of its own. Both threads then wait for Python's one lock at
    every step of a message, which tripled the time to its answer; and heartbeats from there went on while the loop that
@@ -8,7 +8,9 @@
    generation fetched and commit offsets themselves. Changelogs are recovered in batches too.
 3. A busy partition is not held up by idle ones: Faust lets Kafka hold a fetch for 1.5 s and waits a second for records.
    When the buffer of the only busy partition was empty, it waited for the fetch of the idle ones, at half its speed.
-4. A lease: the last successful heartbeat is noted, so that a worker cut off from its coordinator, which Faust and
+4. Gathering, for apps that ask for it: while records keep coming, Kafka waits a moment for more before it answers a
+   fetch. Kafka and the app then deal with many records at once, and leave the processors to whoever must be quick.
+5. A lease: the last successful heartbeat is noted, so that a worker cut off from its coordinator, which Faust and
    aiokafka would let go on for ever, can leave. So does one whose dealings with the group have ended by a fault.
 """
 
@@ -31,6 +33,8 @@ ALL_FULL_SECONDS, SOME_FULL_SECONDS = 0.005, 0.02
 #: How long Kafka may hold a fetch that finds nothing: always, and when some have had enough. Meanwhile aiokafka fetches
 #: nothing else from that broker.
 HELD_MS, SOME_FULL_HELD_MS = 500, 50
+#: How long Kafka may gather records after a fetch that found some, and how many bytes are enough at once.
+GATHERED_MS, ENOUGH_BYTES = 25, 64 * 1024
 
 
 class Lease:
@@ -89,6 +93,22 @@ def leave_without_coordination(coordination: "asyncio.Task[None]") -> None:
         os._exit(EXIT_LEASE_LOST)
 
 
+def gather(consumer: Any, held_ms: Callable[[], int] = lambda: HELD_MS) -> None:
+    """Let Kafka gather records for a fetch that follows one which found some. After one that found none, the first
+    record to come is sent at once, and Kafka may wait for it as long as `held_ms` says. aiokafka makes the next request
+    as soon as a fetch is done and what it found is taken. The consumer has been started."""
+    fetcher = consumer._fetcher
+    fetch = fetcher._proc_fetch_request
+
+    async def fetch_and_set_the_next(*request: Any) -> bool:
+        found: bool = await fetch(*request)
+        fetcher._fetch_min_bytes = ENOUGH_BYTES if found else 1
+        fetcher._fetch_max_wait_ms = GATHERED_MS if found else held_ms()
+        return found
+
+    fetcher._proc_fetch_request = fetch_and_set_the_next
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread without the thread, whose heartbeats renew the app's lease."""
 
@@ -124,6 +144,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
             coordinator._do_heartbeat = beat_and_renew
             coordinator._coordination_task.add_done_callback(leave_without_coordination)
+            if self.app.gathers:
+                gather(consumer, self.consumer.held_ms)
 
         consumer.start = start_with_lease
         return consumer
@@ -143,11 +165,16 @@ class Consumer(driver.Consumer):
     def _new_consumer_thread(self) -> Any:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    def held_ms(self) -> int:
+        """How long Kafka may hold a fetch that finds nothing."""
+        return SOME_FULL_HELD_MS if self._buffered_partitions else HELD_MS
+
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109 - the name is Faust's
         """Without the queue that would take the call into another thread."""
         thread = self._thread
         consumer = thread._ensure_consumer()
-        consumer._fetcher._fetch_max_wait_ms = SOME_FULL_HELD_MS if self._buffered_partitions else HELD_MS
+        if consumer._fetcher._fetch_min_bytes == 1:
+            consumer._fetcher._fetch_max_wait_ms = self.held_ms()
         return await thread._fetch_records(consumer, active_partitions, timeout, consumer._max_poll_records)
 
     async def _drain_messages(self, fetcher: Any) -> None:

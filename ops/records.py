@@ -19,6 +19,9 @@ AT_ONCE = 5000
 HEADERS = methodcaller("headers")
 WAIT_SECONDS = 0.1
 ANSWER_SECONDS = 10.0
+#: How long Kafka may hold a fetch that finds nothing: for who reads up to an end and then asks for something else, which
+#: Kafka answers after that, and for who follows what comes.
+READING_HELD_MS, FOLLOWING_HELD_MS = 10, 500
 #: What Kafka says of a partition that has just been made, or is just moving.
 LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
@@ -32,7 +35,7 @@ class Bounds:
 
 
 @contextmanager
-def consumer(settings: Settings) -> Iterator[Consumer]:
+def consumer(settings: Settings, held_ms: int = READING_HELD_MS) -> Iterator[Consumer]:
     """A consumer that belongs to no group. Raises Fault where Kafka does not answer, NoAccess where it refuses."""
     check(settings)
     refusals = Refusals(settings)
@@ -44,7 +47,7 @@ def consumer(settings: Settings) -> Iterator[Consumer]:
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
             "fetch.message.max.bytes": 9 * 1024 * 1024,
-            "fetch.wait.max.ms": 10,
+            "fetch.wait.max.ms": held_ms,
         },
         logger=QUIET,
         error_cb=refusals,
@@ -135,7 +138,7 @@ def read_all(settings: Settings, topic: str) -> Iterator[Record]:
 
 def follow(settings: Settings, topic: str, *, from_beginning: bool = False) -> Iterator[Record]:
     """The topic's records as they come, until the caller stops."""
-    with consumer(settings) as reader:
+    with consumer(settings, FOLLOWING_HELD_MS) as reader:
         reader.assign(
             [
                 TopicPartition(topic, p, OFFSET_BEGINNING if from_beginning else bounds(reader, topic, p).end)

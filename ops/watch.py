@@ -15,7 +15,7 @@ from domain.platform import OWN_COMPANY
 from domain.record import Outcome, Status
 from ops.background import Background
 from ops.fleet import ACCEPTED, NOTHING, REPEAT, CommandKey
-from ops.records import consumer, partitions, record_of
+from ops.records import FOLLOWING_HELD_MS, consumer, partitions, record_of
 from topics import cloudevents
 from topics.catalogue import COMMANDS, DEAD_LETTERS, EVENTS, OUTCOMES
 from topics.cloudevents import Malformed, Record
@@ -69,7 +69,7 @@ class Watch(Background):
 
     def run(self) -> None:
         try:
-            with consumer(self._settings) as reader:
+            with consumer(self._settings, FOLLOWING_HELD_MS) as reader:
                 topics = [(topic, partition) for topic in self._takers for partition in partitions(reader, topic)]
                 reader.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in topics])
                 while not self.ending.is_set():

@@ -96,7 +96,7 @@ class Pacer:
 
     async def _open(self) -> None:
         """Read on where we were, at first from the end."""
-        consumer = AIOKafkaConsumer(self._topic, **self._client, auto_offset_reset="latest", fetch_max_wait_ms=20)
+        consumer = AIOKafkaConsumer(self._topic, **self._client, auto_offset_reset="latest")
         await consumer.start()
         self._consumer = consumer
         for place in consumer.assignment():

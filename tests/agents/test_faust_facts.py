@@ -29,7 +29,16 @@ from intervaltree import IntervalTree
 from mode.threads import ServiceThread
 
 from agents.decide import LaneApp, LaneTable
-from agents.transport import EXIT_LEASE_LOST, ConsumerThread, Lease
+from agents.transport import (
+    ENOUGH_BYTES,
+    EXIT_LEASE_LOST,
+    GATHERED_MS,
+    HELD_MS,
+    SOME_FULL_HELD_MS,
+    ConsumerThread,
+    Lease,
+    gather,
+)
 from agents.transport import Consumer as OurConsumer
 from domain import BUSINESS
 from tests.agents.orders import create_company, record_of
@@ -141,6 +150,27 @@ def test_a_broker_is_asked_for_nothing_more_while_it_holds_a_fetch() -> None:
     assert "elif node_id in self._in_flight:" in asked
     assert asked.index("req = FetchRequest(") < asked.index("self._fetch_max_wait_ms,")
     assert "fetch_max_wait_ms=1500" in source(AIOKafkaConsumerThread._create_worker_consumer)
+
+
+def test_a_fetch_is_asked_for_with_what_the_one_before_it_has_set() -> None:
+    assert "self._proc_fetch_request(assignment, node_id, request)" in source(Fetcher._fetch_requests_routine)
+    asked = source(Fetcher._get_actions_per_node)
+    assert asked.index("req = FetchRequest(") < asked.index("self._fetch_min_bytes,")
+
+
+@pytest.mark.parametrize("held", [HELD_MS, SOME_FULL_HELD_MS])
+async def test_kafka_gathers_records_after_a_fetch_that_found_some_and_only_then(held: int) -> None:
+    fetches = iter([True, False])
+
+    async def fetch(*_: object) -> bool:
+        return next(fetches)
+
+    fetcher = SimpleNamespace(_proc_fetch_request=fetch, _fetch_min_bytes=1, _fetch_max_wait_ms=HELD_MS)
+    gather(SimpleNamespace(_fetcher=fetcher), lambda: held)
+    assert await fetcher._proc_fetch_request("assignment", 0, "request")
+    assert (fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms) == (ENOUGH_BYTES, GATHERED_MS)
+    assert not await fetcher._proc_fetch_request("assignment", 0, "request")
+    assert (fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms) == (1, held)
 
 
 # -- the lease ---------------------------------------------------------------------------------------------------------

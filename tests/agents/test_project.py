@@ -200,6 +200,7 @@ async def test_an_event_of_a_newer_build_is_waited_for_and_never_skipped(site: S
     assert await site.count("history") == 3
 
 
+@pytest.mark.long
 async def test_a_database_restored_from_a_dump_catches_up(site: Site) -> None:
     journal = journal_of(site)
     journal.tell(*fleet_of(100))

@@ -220,6 +220,7 @@ async def tell(settings: Settings) -> None:
     await pool.dispose()
 
 
+@pytest.mark.long
 @pytest.mark.servers
 async def test_a_timer_waits_for_kafka_and_postgresql_and_orders_once_they_are_back(tmp_path: Path) -> None:
     with Stack(tmp_path / "stack") as stack:

@@ -398,6 +398,7 @@ def test_killing_workers_under_load_loses_and_doubles_nothing(workers: Workers, 
     assert sender.violations() == []
 
 
+@pytest.mark.long
 def test_a_worker_that_was_paused_beyond_its_session_leaves_by_itself(workers: Workers, sender: Upstream) -> None:
     paused, other = workers.start().until_serving(), workers.start()
     load = Load(sender, seed=4)
@@ -412,6 +413,7 @@ def test_a_worker_that_was_paused_beyond_its_session_leaves_by_itself(workers: W
     assert other.process.poll() is None, other.said
 
 
+@pytest.mark.long
 def test_workers_that_come_and_go_disturb_nothing(workers: Workers, sender: Upstream) -> None:
     staying = [workers.start(), workers.start()]
     load = Load(sender, seed=5)

@@ -290,6 +290,7 @@ async def test_data_survive_the_kill_of_each_server(tmp_path: Path) -> None:
         assert await read_messages(address, 2) == [b"one", b"two"]
 
 
+@pytest.mark.long
 @pytest.mark.servers
 async def test_data_survive_a_clean_stop(tmp_path: Path) -> None:
     with Stack(tmp_path, jars=JARS) as stack:
@@ -312,6 +313,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.long
 @pytest.mark.servers
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children that their parent was killed")
 def test_the_kill_of_the_program_leaves_no_server_behind(tmp_path: Path) -> None:
@@ -327,6 +329,7 @@ def test_the_kill_of_the_program_leaves_no_server_behind(tmp_path: Path) -> None
         pass
 
 
+@pytest.mark.long
 @pytest.mark.servers
 def test_a_stack_started_while_its_killed_predecessor_still_ends_waits_for_it(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(JARS)]
@@ -349,6 +352,7 @@ def test_a_server_that_cannot_start_takes_the_other_down_and_shows_its_log(tmp_p
     assert not stack.kafka.alive()
 
 
+@pytest.mark.long
 @pytest.mark.servers
 def test_clients_of_a_listener_beside_are_told_the_port_of_what_stands_before_it(tmp_path: Path) -> None:
     (door,) = free_ports(1)
@@ -379,6 +383,7 @@ def test_kafka_says_who_has_taken_its_port(tmp_path: Path) -> None:
         kafka.start()
 
 
+@pytest.mark.long
 @pytest.mark.servers
 async def test_a_class_archive_is_made_at_the_first_clean_stop(tmp_path: Path) -> None:
     cache = tmp_path / "jars"

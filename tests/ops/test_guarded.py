@@ -26,7 +26,7 @@ from topics.imports import raw_of_line, write_raw
 from topics.publisher import ANY_PARTITION, Publisher, Unavailable
 from topics.settings import Settings
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.long]
 PREFIX = "site"
 PROCESSES = {
     **{kind: ["worker", kind] for kind in ("lanes", "credentials", "views", "audit", "imports", "timer")},

@@ -123,6 +123,7 @@ def test_a_second_one_in_the_same_directory_is_refused(shared: Up, tmp_path: Pat
     assert shared.process.poll() is None
 
 
+@pytest.mark.long
 def test_a_child_that_dies_is_started_again(shared: Up, bitcorp: Shell) -> None:
     children = shared.children()
     assert set(children) == {"kafka", "postgres", "lanes-1", "credentials", "views", "audit", "imports", "timer", "api"}
@@ -133,6 +134,7 @@ def test_a_child_that_dies_is_started_again(shared: Up, bitcorp: Shell) -> None:
     assert create_company(bitcorp, shared, "beta")["status"] == "accepted"
 
 
+@pytest.mark.long
 def test_children_end_with_a_parent_that_is_killed_and_the_next_one_stops_clean(up: Callable[..., Up]) -> None:
     killed = up()
     killed.addresses()
@@ -147,6 +149,7 @@ def test_children_end_with_a_parent_that_is_killed_and_the_next_one_stops_clean(
     assert stack.read(again.directory) is None
 
 
+@pytest.mark.long
 def test_ctrl_c_during_the_start_leaves_nothing(up: Callable[..., Up]) -> None:
     starting = up()
     until(lambda: bool(starting.children()))
