@@ -198,6 +198,7 @@ def test_dealings_with_the_group_that_end_by_a_fault_are_noticed_by_nobody() -> 
     assert "check_errors" not in source(AIOKafkaConsumerThread)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("ending", "code"), [("raise OSError('gone')", EXIT_LEASE_LOST), ("pass", 0)])
 def test_a_process_whose_dealings_with_the_group_have_ended_by_a_fault_leaves(ending: str, code: int) -> None:
     script = f"""

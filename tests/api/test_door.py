@@ -272,6 +272,7 @@ def test_behind_tls_browsers_are_told_to_stay_there() -> None:
     assert "Strict-Transport-Security" not in security_headers("http://erp.example.com")
 
 
+@pytest.mark.thorough
 def test_every_code_has_a_page_of_help_where_its_type_points(door: Api) -> None:
     for found in all_types().values():
         page = door.nobody().get(f"/problems/{found.code}")

@@ -20,6 +20,7 @@ ROUTES = sorted({(re.sub(r"{\w+}", "x", path), method.upper()) for path, method,
 # --- headers for browsers -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("path", "method"), ROUTES)
 def test_every_route_says_what_browsers_may_do_with_its_answer(door: Api, path: str, method: str) -> None:
     for caller in (door.nobody(), door.user("ann")):

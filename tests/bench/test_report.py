@@ -56,6 +56,7 @@ def test_growth_compares_the_end_with_what_was_after_the_warm_up() -> None:
     assert figures["lanes_files_growth"] == 0
 
 
+@pytest.mark.thorough
 def test_graphs_are_drawn_of_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("altair")
     monkeypatch.setattr(report, "GRAPHS", tmp_path)

@@ -150,6 +150,7 @@ def test_the_samples_are_accepted(permission: str) -> None:
     assert sent(permission).facts
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("permission", "path"), PLACES, ids=str)
 def test_a_poisonous_value_is_refused_naming_its_field(permission: str, path: tuple[str | int, ...]) -> None:
     story, actor = story_for(permission)

@@ -77,6 +77,7 @@ def test_every_command_of_the_fleet_leads_to_what_its_row_says(sent: list[fleet.
     assert {c.place: (wanted[c.place], answer) for c, answer in came if answer != wanted[c.place]} == {}
 
 
+@pytest.mark.thorough
 def test_every_row_is_a_command_of_the_product_or_says_that_it_is_not(
     sent: list[fleet.Sent], records: list[Record]
 ) -> None:

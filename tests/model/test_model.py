@@ -32,6 +32,7 @@ def test_two_owners_make_one_history_of_four_commands_whatever_happens_when() ->
     assert found.complete
 
 
+@pytest.mark.thorough
 def test_all_that_can_befall_a_lane_does_in_the_model() -> None:
     taken = explored(Protocol(COMMANDS[:3])).taken
     for step in (

@@ -10,6 +10,7 @@ from ops.fire.disk import Disk, mountable
 pytestmark = pytest.mark.skipif(not mountable(), reason="mounts a disk, for root on Linux")
 
 
+@pytest.mark.thorough
 def test_a_full_disk_takes_nothing_until_it_is_freed_and_goes_with_all_that_is_on_it(tmp_path: Path) -> None:
     disk = Disk(tmp_path / "disk")
     disk.mount()

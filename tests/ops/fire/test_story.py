@@ -62,6 +62,7 @@ def test_a_malformed_command_still_says_whose_it_is(spoiled: str) -> None:
         assert found.id == order.command.id
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("spoiled", sorted(POISON))
 def test_poison_is_a_record_of_its_own_kind(spoiled: str) -> None:
     order = told(1)[-1]
