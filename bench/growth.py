@@ -95,10 +95,10 @@ async def measured(settings: Settings, point: Point, renames: int = RENAMES) -> 
         await outcomes_reach(settings, filled)
     waiting = await publish(settings, point.renames(renames, "r"))
     async with _timed_worker(settings, filled) as (pid, recovery):
-        await outcomes_reach(settings, filled + waiting // 5)  # all lanes are at work by then
+        done = await outcomes_reach(settings, filled + waiting // 5)  # all lanes are at work by then
         began = time.perf_counter()
-        await outcomes_reach(settings, filled + waiting)
-        rate = (waiting - waiting // 5) / (time.perf_counter() - began)
+        total = await outcomes_reach(settings, filled + waiting)
+        rate = (total - done) / (time.perf_counter() - began)
         times = await measure(settings, list(point.renames(RATE * SECONDS, "l")), RATE)
         resident = resident_bytes(pid)
     commands = filled + waiting + len(times)
@@ -130,7 +130,7 @@ def _log_bytes(settings: Settings, topics: str) -> int:
     return sum(path.stat().st_size for path in logs)
 
 
-def run(points: tuple[Point, ...], settings: Settings, renames: int, results: Path) -> None:
+def grow(points: tuple[Point, ...], settings: Settings, renames: int, results: Path) -> None:
     """Measure the points one after the other, and keep each."""
     found: dict[str, Any] = {"machine": this_machine(), "at": "", "points": {}}
     with servers(settings) as own:
@@ -145,11 +145,11 @@ def run(points: tuple[Point, ...], settings: Settings, renames: int, results: Pa
 def main(small: bool) -> None:
     """All points, or the small ones, which are kept elsewhere and change no page."""
     if small:
-        run(SMALL, Settings(), 200, Settings().directory / "growth-small.json")
+        grow(SMALL, Settings(), 200, Settings().directory / "growth-small.json")
         return
     from bench import growth_page
 
-    run(POINTS, Settings(), RENAMES, RESULTS)
+    grow(POINTS, Settings(), RENAMES, RESULTS)
     growth_page.write()
 
 

@@ -88,11 +88,12 @@ async def append(settings: Settings, records: Iterable[Record]) -> int:
     return count
 
 
-async def outcomes_reach(settings: Settings, wanted: int) -> None:
-    """Return once the outcomes topic holds `wanted` records."""
+async def outcomes_reach(settings: Settings, wanted: int) -> int:
+    """Return once the outcomes topic holds `wanted` records; gives how many it holds, which may be many more."""
     async with _counting(settings) as count:
-        while await count() < wanted:  # noqa: ASYNC110 - the broker has no event for us
+        while (found := await count()) < wanted:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return found
 
 
 async def outcomes(settings: Settings) -> int:

@@ -19,8 +19,8 @@ AT_ONCE = 5000
 HEADERS = methodcaller("headers")
 WAIT_SECONDS = 0.1
 ANSWER_SECONDS = 10.0
-#: How long Kafka may hold a fetch that finds nothing: for who reads up to an end and then asks for something else, which
-#: Kafka answers after that, and for who follows what comes.
+#: How long Kafka may hold a fetch that finds nothing: for who reads up to an end and then asks for something else,
+#: which Kafka answers after that, and for who follows what comes.
 READING_HELD_MS, FOLLOWING_HELD_MS = 10, 500
 #: What Kafka says of a partition that has just been made, or is just moving.
 LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)

@@ -1,5 +1,6 @@
 """The pages show what was measured, and the benchmarks' own parts compute what they say."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from bench import report
 from bench.posting import Answer, Load, Shown
 from bench.soak import Sample, grown
 from bench.targets import TARGETS, Target
+from ops.bench import choose
+from topics.settings import Settings
 
 MEASURED = json.loads(report.RESULTS.read_text())
 
@@ -23,8 +26,14 @@ def test_the_readme_shows_the_figures_that_matter() -> None:
     assert all(line in text for line in report.readme_lines(MEASURED))
 
 
-def test_each_target_is_of_a_benchmark() -> None:
-    assert {target.benchmark for target in TARGETS} <= {path.stem for path in Path(report.__file__).parent.glob("*.py")}
+def test_each_target_is_of_a_benchmark_and_the_soak_is_one_by_itself() -> None:
+    assert {target.benchmark for target in TARGETS} <= {*choose(()), "soak"}
+
+
+def test_each_benchmark_needs_nothing_but_the_settings() -> None:
+    for name, run in choose(()).items():
+        inspect.signature(run).bind(Settings())
+        assert inspect.iscoroutinefunction(run), name
 
 
 def test_each_target_that_is_missed_says_why() -> None:
