@@ -27,7 +27,7 @@ from topics.provision import create_topics, delete_topics
 from topics.settings import Settings
 
 RESULTS = Path(__file__).parent / "growth.json"
-RATE, SECONDS, RENAMES = 200, 5, 10_000
+RATE, SECONDS, RENAMES = 200, 5, 30_000
 
 
 @dataclass(frozen=True)
