@@ -178,13 +178,9 @@ class Projector:
     async def _applied(self, entries: Sequence[Entry], at: Checkpoint) -> Checkpoint:
         started = time.perf_counter()
         async with self._pool.connect() as connection:
-            try:
-                if self._expired and entries:
-                    at = await self._past_expired(connection, at, entries[0])
-                new = await apply(connection, self.group, self.partition, entries, at)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await connection.invalidate()  # it may be broken, and the pool has not seen the driver's own error
-                raise
+            if self._expired and entries:
+                at = await self._past_expired(connection, at, entries[0])
+            new = await apply(connection, self.group, self.partition, entries, at)
         metrics.VIEW_EVENTS.labels(self.group.name).inc(new.position - at.position)
         metrics.VIEW_BATCH_SECONDS.labels(self.group.name).observe(time.perf_counter() - started)
         return new

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from views.checkpoints import Checkpoint, Driver, move
+from views.checkpoints import Checkpoint, CheckpointMoved, Driver, move
 from views.tables import SCHEMA
 from views.view import Content, Group, Statement
 
@@ -65,10 +65,20 @@ async def start_at(
 
 @asynccontextmanager
 async def _transaction(connection: AsyncConnection) -> AsyncIterator[Driver]:
-    """The driver's own: the way through SQLAlchemy would be a third of what a batch of one event costs."""
+    """The driver's own: the way through SQLAlchemy would be a third of what a batch of one event costs.
+
+    A connection on which one breaks off does not go back to the pool, which knows nothing of it: where a task is
+    cancelled in a BEGIN, the driver takes the next transaction for a part of the one begun, and commits neither.
+    """
     driver: Any = (await connection.get_raw_connection()).driver_connection
-    async with driver.transaction():
-        yield driver
+    try:
+        async with driver.transaction():
+            yield driver
+    except CheckpointMoved:
+        raise
+    except BaseException:
+        await connection.invalidate()
+        raise
 
 
 def before_gap(entries: Sequence[Entry], position: int) -> tuple[list[Entry], int, PositionGap | None]:

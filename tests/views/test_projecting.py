@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from asyncpg.transaction import Transaction
 
 from domain.equipment import EquipmentRenamed
 from domain.model import Event
@@ -13,6 +14,7 @@ from views.checkpoints import Checkpoint, CheckpointMoved, assigned, read
 from views.equipment import EQUIPMENT
 from views.history import EQUIPMENT_HISTORY
 from views.projecting import PositionGap, apply
+from views.reading import write_engine
 
 HISTORY, FLEET = GROUPS["history"], GROUPS["fleet"]
 START = Checkpoint(0, 0)
@@ -60,6 +62,33 @@ async def test_a_stale_projector_changes_nothing(world: World) -> None:
     machine = await world.see(EQUIPMENT, equipment_id="ex-7")
     assert machine is not None
     assert machine.name == "Excavator 7"
+
+
+@pytest.mark.parametrize("step", ["start", "_Transaction__commit", "_Transaction__rollback"])
+async def test_a_projector_that_is_cancelled_in_any_step_of_a_transaction_leaves_no_connection_in_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """PostgreSQL has done the step, and the task that asked for it is cancelled before it hears of that."""
+    entries = await world.tell(EXCAVATOR)
+    at = START if step.endswith("rollback") else await checkpoint(world, "fleet")
+    late = world.journal.tell(*renamed(3)[1:], company=world.company)
+    done = getattr(Transaction, step)
+
+    async def be_cancelled(transaction: Transaction) -> None:
+        await done(transaction)
+        raise asyncio.CancelledError
+
+    pool = write_engine(world.dsn, connections=1)
+    async with pool.connect() as connection:
+        with monkeypatch.context() as patched, pytest.raises(asyncio.CancelledError):
+            patched.setattr(Transaction, step, be_cancelled)
+            await apply(connection, FLEET, world.journal.partition, [*entries, *late], at)
+    async with pool.connect() as connection:
+        await apply(connection, FLEET, world.journal.partition, late, await checkpoint(world, "fleet"))
+    machine = await world.see(EQUIPMENT, equipment_id="ex-7")
+    assert machine is not None
+    assert machine.name == "2"
+    await pool.dispose()
 
 
 async def test_messages_that_are_applied_already_only_move_the_offset(world: World) -> None:
