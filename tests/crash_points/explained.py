@@ -33,7 +33,7 @@ EXPLAINED: dict[str, dict[str, str]] = {
         "projector.Projector._applied: self._past_expired": EXPIRED,
         "projector.Projector._past_expired": EXPIRED,
         "projecting.start_at": EXPIRED,
-        "projector.Projector._applied: connection.invalidate()": AWAY,
+        "projecting._transaction: connection.invalidate()": AWAY,
         "projector.Projector._patiently: asyncio.sleep(pause)": AWAY,
         "project.ViewApp.look_after: asyncio.gather": NEVER,
         "project.ViewApp._prune_now_and_then: asyncio.sleep(PRUNE_SECONDS) | after": "an hour later",
