@@ -42,7 +42,6 @@ def test_whatever_goes_wrong_the_history_is_that_of_one_owner_without_faults(see
 
 
 @pytest.mark.long
-@pytest.mark.thorough
 @pytest.mark.parametrize("seeds", blocks(50, 300), ids=named)
 def test_the_same_for_more_seeds(seeds: range) -> None:
     hold(seeds)
