@@ -28,11 +28,20 @@ from topics.settings import Settings
 from views import GROUPS
 
 FEW = 10
-#: A point behind which a worker of the kind has done something of what it is for.
+#: Behind these points a worker of the kind has done something of what it is for, and listens to who tells it to stop.
 WORKS = {
-    "lanes": "lane.Lane._settle: self._log.publish(current.commit.sends) | after",
-    "views": "projector.Projector._follow: self._patiently(self._applied, entries, at) | after",
-    "audit": "recorder.Recorder._record: self._log.append(partition, records) | after",
+    "lanes": (
+        "lane.Lane._settle: self._log.publish(current.commit.sends) | after",
+        "decide.Worker.serve: until_told([self.app], self._left) | before",
+    ),
+    "views": (
+        "projector.Projector._follow: self._patiently(self._applied, entries, at) | after",
+        "project.Worker.serve: until_told(self.apps, asyncio.Event()) | before",
+    ),
+    "audit": (
+        "recorder.Recorder._record: self._log.append(partition, records) | after",
+        "recorder.Recorder.serve: until_told([], left) | before",
+    ),
 }
 
 
@@ -86,14 +95,14 @@ class Site:
         self.children.append(Child(process, log, seen))
         return self.children[-1]
 
-    def until_reached(self, child: Child, point: str) -> None:
-        """Until the child has come to the point, or to its end, with something to do all the time."""
+    def until_reached(self, child: Child, *points: str) -> None:
+        """Until the child has come to the points, or to its end, with something to do all the time."""
 
         def reached() -> bool:
             self.send(2)
-            return point in child.visits or child.ended
+            return child.visits.keys() >= {*points} or child.ended
 
-        until(reached, DEADLINE, f"{point} is reached")
+        until(reached, DEADLINE, f"{' and '.join(points)} are reached")
 
     def until_crashed(self, child: Child) -> int:
         """The exit code of the child, which has something to do until it ends, and meets a stale writer at times."""
@@ -167,7 +176,7 @@ def recorded(site: Site, kind: str) -> dict[str, Way]:
         go(site, kind, child)
         ways = {point: Way(when, visits) for point, visits in child.visits.items()} | ways
     successor = site.start(kind)
-    site.until_reached(successor, WORKS[kind])
+    site.until_reached(successor, *WORKS[kind])
     early = {point for point, way in ways.items() if way.when == WORKING}
     ways |= {point: Way(WORKING, 1) for point in successor.visits if point not in early}
     for child in (successor, *helpers):
@@ -176,7 +185,7 @@ def recorded(site: Site, kind: str) -> dict[str, Way]:
 
 
 def _work(site: Site, kind: str, child: Child) -> None:
-    site.until_reached(child, WORKS[kind])
+    site.until_reached(child, *WORKS[kind])
     if kind == "lanes":
         site.write_beside()
         site.until_reached(child, "lane.Lane._append_all: self._append(part, self._head) | after")
@@ -187,7 +196,7 @@ def _work(site: Site, kind: str, child: Child) -> None:
 def _share(site: Site, kind: str, child: Child) -> None:
     """Another worker takes a part, and leaves it."""
     guest = site.start(kind)
-    site.until_reached(guest, WORKS[kind])
+    site.until_reached(guest, *WORKS[kind])
     guest.process.send_signal(signal.SIGTERM)
     guest.process.wait(DEADLINE)
     site.send(5 * FEW)
@@ -208,7 +217,7 @@ def crash(site: Site, kind: str, point: str, way: Way, visit: int, *, sure: bool
     child = site.start(kind, at=point, visit=visit)
     guest = None
     if way.when != WORKING:
-        site.until_reached(child, WORKS[kind])
+        site.until_reached(child, *WORKS[kind])
     if way.when == REBALANCE:
         guest = site.start(kind)
     elif way.when == STOP:
