@@ -14,7 +14,7 @@ from domain.decider import TYPE_PREFIX, Actor
 from domain.engine import unauthenticated
 from domain.record import Audited, Outcome, Void
 from topics import cloudevents
-from topics.cloudevents import Malformed, Record
+from topics.cloudevents import CloudEvent, Malformed, Record
 from topics.messages import derived_id, link, read_outcome, rfc3339
 from topics.origin import Origin
 
@@ -90,11 +90,15 @@ def _attributes(told: Audited, position: int, read: Mapping[str, int]) -> dict[s
 
 def read_audited(record: Record) -> Audited | Void:
     """Raises Malformed where a valid record is none of ours."""
-    found = cloudevents.read(record)
-    if not is_valid(record, found.attributes):
+    return audited_in(cloudevents.read(record), record)
+
+
+def audited_in(event: CloudEvent, record: Record) -> Audited | Void:
+    """The same, of the record's event. Raises Malformed."""
+    if not is_valid(record, event.attributes):
         return Void()
     try:
-        return Audited.model_validate_json(found.data)
+        return Audited.model_validate_json(event.data)
     except ValueError as fault:
         raise Malformed(f"no record of the audit: {fault!r}") from fault
 

@@ -38,8 +38,9 @@ def audit_partition(
         findings.fault(Check.EVENT_POSITIONS, f"partition {partition} of the journal has lost its beginning")
     fold = audit_journal(source.records(topics.events), partition, partitions, findings, realm)
     answers = audit_outcomes(source.records(topics.outcomes), source.first(topics.outcomes) == 0, fold, findings)
-    audit_recorded(realm.name, source.records(AUDIT), source.records(topics.outcomes), findings)
     if realm is BUSINESS:
+        outcomes = {name: source.records(each.outcomes) for name, each in TOPICS_OF.items()}
+        audit_recorded(source.records(AUDIT), outcomes, findings)
         follow_audit(source.records(AUDIT), findings)
     audit_dead_letters(source.records(topics.dead_letters), answers, findings)
     live = live_records(source.records(topics.state))

@@ -1,20 +1,35 @@
 """The audit against the outcomes that are still kept: each that its writer has read is told as it was."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from domain.record import Audited
+from domain.record import Void
 from ops.audit.findings import Check, Findings
 from topics import cloudevents
-from topics.audit import audited, progress, read_audited
+from topics.audit import audited, audited_in, progress
 from topics.cloudevents import Malformed, Record
 from topics.moved import came_from
 
 
-def audit_recorded(realm: str, records: Iterable[Record], outcomes: Iterable[Record], findings: Findings) -> None:
-    """Compare a partition of the audit, as far as it is about the realm, with the realm's outcomes."""
-    told, read = _told(realm, records, findings)
+@dataclass
+class Told:
+    """What the valid records of a partition tell of a realm: by sequence, up to the offset their writer had read."""
+
+    by_sequence: dict[int, int] = field(default_factory=dict)
+    read: int = 0
+
+
+def audit_recorded(records: Iterable[Record], outcomes: Mapping[str, Iterable[Record]], findings: Findings) -> None:
+    """Compare a partition of the audit with the outcomes of each realm."""
+    told = _told(records, findings)
+    for realm, kept in outcomes.items():
+        _compare(realm, told[realm], kept, findings)
+
+
+def _compare(realm: str, told: Told, outcomes: Iterable[Record], findings: Findings) -> None:
     for record in outcomes:
-        if record.offset >= read:
+        if record.offset >= told.read:
             break
         if came_from(record) is not None:
             continue  # it and what the audit tells of it name different places since
@@ -22,25 +37,25 @@ def audit_recorded(realm: str, records: Iterable[Record], outcomes: Iterable[Rec
             wanted = audited(realm, record)
         except (Malformed, KeyError, ValueError):
             continue  # who looks at outcomes says so
-        if told.get(wanted.sequence) != hash(wanted):
+        if told.by_sequence.get(wanted.sequence) != hash(wanted):
             place = f"{wanted.partition}:{wanted.sequence}"
             findings.fault(Check.RECORDED, f"outcome {place} of {realm} is not told as it was")
         findings.saw(Check.RECORDED)
 
 
-def _told(realm: str, records: Iterable[Record], findings: Findings) -> tuple[dict[int, int], int]:
-    """By sequence what the valid records tell, and the offset that their writer wanted to read next."""
-    told: dict[int, int] = {}
-    read = 0
+def _told(records: Iterable[Record], findings: Findings) -> dict[str, Told]:
+    told: dict[str, Told] = defaultdict(Told)
     for record in records:
         try:
-            found = read_audited(record)
-            if not isinstance(found, Audited):
-                continue
-            read = progress(cloudevents.read(record).attributes).get(realm, read)
+            event = cloudevents.read(record)
+            found = audited_in(event, record)
         except (Malformed, ValueError) as fault:
             findings.fault(Check.RECORDED, f"{record.topic}/{record.partition} offset {record.offset}: {fault}")
             continue
-        if found.realm == realm and came_from(record) is None:
-            told[found.sequence] = hash(found)
-    return told, read
+        if isinstance(found, Void):
+            continue
+        for realm, offset in progress(event.attributes).items():
+            told[realm].read = offset
+        if came_from(record) is None:
+            told[found.realm].by_sequence[found.sequence] = hash(found)
+    return told
