@@ -9,11 +9,13 @@ import pytest
 
 from ops.embedded import Stack
 from tests.databases import database_of
+from topics.garbage import collect_rarely
 from topics.provision import create_topics
 from topics.settings import Settings
 
 hypothesis.settings.register_profile("erp", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("erp")
+collect_rarely()  # thousands of tests are read, and stay
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
