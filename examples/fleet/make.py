@@ -485,12 +485,9 @@ def wrong_maintenance(fleet: Fleet, table: Table) -> None:
             row["how"] = how
 
 
-# --- today ----------------------------------------------------------------------------------------------------------
-
-
 def schedule(fleet: Fleet) -> Table:
     fields = "equipment_id job_id maintenance_type scheduled_date technician_id notes"
-    table = Table(TODAY, 1, "equipment.schedule-maintenance", fields)
+    table = Table(PAST, 7, "equipment.schedule-maintenance", fields)
     numbers = count(1)
     for company in fleet.companies:
         most = min(int(company.facts["maximum_open_jobs"]), 3)
@@ -535,8 +532,11 @@ def wrong_schedule(fleet: Fleet, table: Table) -> None:
     again(3, "id-reused", same=itself, scheduled_date="+99d", notes="later, please")
 
 
+# --- today ----------------------------------------------------------------------------------------------------------
+
+
 def start(fleet: Fleet) -> Table:
-    table = Table(TODAY, 2, "equipment.start-maintenance", "equipment_id job_id")
+    table = Table(TODAY, 1, "equipment.start-maintenance", "equipment_id job_id")
     for machine, job_id in some(fleet.open_jobs(), 280):
         machine.started.add(job_id)
         machine.version += 1
@@ -549,7 +549,7 @@ def start(fleet: Fleet) -> Table:
 
 def complete(fleet: Fleet) -> Table:
     fields = "equipment_id job_id completed_by labour_minutes:int cost.amount cost.currency performed_at notes"
-    table = Table(TODAY, 3, "equipment.complete-maintenance", fields)
+    table = Table(TODAY, 2, "equipment.complete-maintenance", fields)
     for machine, job_id in some(fleet.open_jobs(), 230):
         company, who = machine.company, machine.company.technician
         follows = close(machine, job_id)
@@ -588,7 +588,7 @@ def close(machine: Machine, job_id: str) -> bool:
 
 
 def assign(fleet: Fleet) -> Table:
-    table = Table(TODAY, 4, "equipment.assign-equipment", "equipment_id assignee.kind assignee.id expected_return")
+    table = Table(TODAY, 3, "equipment.assign-equipment", "equipment_id assignee.kind assignee.id expected_return")
     places = source("places")
     for machine in some(fleet.machines(lambda machine: machine.idle), 380):
         machine.assigned = True
@@ -614,7 +614,7 @@ def assign(fleet: Fleet) -> Table:
 
 
 def give_back(fleet: Fleet) -> Table:
-    table = Table(TODAY, 5, "equipment.return-equipment", "equipment_id notes")
+    table = Table(TODAY, 4, "equipment.return-equipment", "equipment_id notes")
     notes = ("", "", "Fuel tank full.", "Left mirror cracked.", "Clean, no damage.")
     for machine in some(fleet.machines(lambda machine: machine.assigned), 130):
         machine.assigned = False
@@ -625,7 +625,7 @@ def give_back(fleet: Fleet) -> Table:
 
 
 def rename(fleet: Fleet) -> Table:
-    table = Table(TODAY, 6, "equipment.rename-equipment", "equipment_id name")
+    table = Table(TODAY, 5, "equipment.rename-equipment", "equipment_id name")
     tracked = some(fleet.machines(), 60)
     for machine in tracked:
         seen = f"version:{machine.version}" if chance() < 0.3 else ""
@@ -645,7 +645,7 @@ def rename(fleet: Fleet) -> Table:
 
 
 def retire(fleet: Fleet) -> Table:
-    table = Table(TODAY, 7, "equipment.retire-equipment", "equipment_id reason")
+    table = Table(TODAY, 6, "equipment.retire-equipment", "equipment_id reason")
     reasons = ("Sold at auction.", "Frame damage beyond repair.", "End of economic life.", "Traded in for a new model.")
     known = fleet.machines(lambda machine: not machine.renamed_astray)
     for machine in some([machine for machine in known if not machine.assigned and not machine.started], 60):
@@ -665,7 +665,7 @@ def retire(fleet: Fleet) -> Table:
 
 def suspend(fleet: Fleet) -> Table:
     """The road builder's account is closed for a moment."""
-    table = Table(TODAY, 8, "company.suspend-company", "company_id reason")
+    table = Table(TODAY, 7, "company.suspend-company", "company_id reason")
     for actor, expect in ((fleet.deccan.actor("admin"), "forbidden"), (OPERATOR, "")):
         table.add(fleet.deccan.id, actor, expect, company_id=fleet.deccan.id, reason="Invoice 2026-10 is unpaid.")
     return table
@@ -673,7 +673,7 @@ def suspend(fleet: Fleet) -> Table:
 
 def meanwhile(fleet: Fleet) -> Table:
     """The other companies go on."""
-    table = Table(TODAY, 9, "equipment.rename-equipment", "equipment_id name")
+    table = Table(TODAY, 8, "equipment.rename-equipment", "equipment_id name")
     others = fleet.machines(lambda machine: machine.company is not fleet.deccan)
     for machine in some(fleet.deccan.machines, 6):
         table.add(**machine.by_manager, expect="company-suspended", name="Not now")
@@ -685,7 +685,7 @@ def meanwhile(fleet: Fleet) -> Table:
 
 
 def reactivate(fleet: Fleet) -> Table:
-    table = Table(TODAY, 10, "company.reactivate-company", "company_id")
+    table = Table(TODAY, 9, "company.reactivate-company", "company_id")
     table.add(fleet.deccan.id, OPERATOR, company_id=fleet.deccan.id)
     return table
 
