@@ -14,7 +14,7 @@ SECONDS = 60
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast fast-running fast-others test-long test-slow lint format bench quix growth soak fire contracts lock clean
+.PHONY: help setup demo up test test-fast fast-running fast-others test-long test-slow lint types style rooms secrets advisories format bench quix growth soak fire contracts lock clean
 
 help: ## Say what there is to do.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -51,11 +51,22 @@ fast-others: $(READY)
 	@$(QUICKLY) $(RUNNING:%=--ignore=%)
 
 lint: $(READY) ## Check style, types, which room imports which, that no secret is in the tree, known faults of packages.
+	@$(MAKE) --no-print-directory --jobs=2 types style rooms secrets advisories
+
+types:
+	@$(PY) -m mypy
+
+style:
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
-	@$(PY) -m mypy
+
+rooms:
 	@.venv/bin/lint-imports
+
+secrets:
 	@$(PY) .ci/secrets.py
+
+advisories:
 	@$(PY) .ci/advisories.py
 
 format: $(READY) ## Bring the code into the one style.
