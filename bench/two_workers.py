@@ -42,9 +42,8 @@ async def _rate(settings: Settings, workers: int, count: int) -> float:
         await outcomes_reach(settings, OPENING)
         total = OPENING + await publish(settings, every)
         done, began = await outcomes(settings), time.perf_counter()
-        wanted = done + round((total - done) * MEASURED)
-        await outcomes_reach(settings, wanted)
-        return (wanted - done) / (time.perf_counter() - began)
+        then = await outcomes_reach(settings, done + round((total - done) * MEASURED))
+        return (then - done) / (time.perf_counter() - began)
 
 
 async def all_have_partitions(settings: Settings, workers: int) -> None:

@@ -20,12 +20,11 @@ class Stack:
         *,
         jars: Path | None = None,
         postgres_port: int | None = None,
-        archive: bool = False,
         report: Report = silent,
     ) -> None:
         """Nothing is started yet. The parameters are those of `Kafka` and `Postgres`."""
         self.directory = directory.absolute()
-        self.kafka = Kafka(self.directory / "kafka", jars, archive=archive, report=report)
+        self.kafka = Kafka(self.directory / "kafka", jars, report=report)
         self.postgres = Postgres(self.directory / "postgres", jars, port=postgres_port, report=report)
         self._lock = Lock(self.directory / "stack.lock")
 

@@ -390,7 +390,7 @@ async def test_a_class_archive_is_made_at_the_first_clean_stop(tmp_path: Path) -
     cache.mkdir()
     for path in jars.fetch(jars.locked("kafka"), JARS):
         (cache / path.name).hardlink_to(path)
-    kafka = Kafka(tmp_path / "kafka", cache, archive=True)
+    kafka = Kafka(tmp_path / "kafka", cache)
     kafka.start()
     kafka.stop()
     [archive] = [path for path in cache.iterdir() if path.suffix in (".jsa", ".aot")]
