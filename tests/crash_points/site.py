@@ -27,7 +27,7 @@ from topics.catalogue import STATE
 from topics.settings import Settings
 from views import GROUPS
 
-FEW = 10
+FEW, CROWD = 10, 300
 #: Behind these points a worker of the kind has done something of what it is for, and listens to who tells it to stop.
 WORKS = {
     "lanes": (
@@ -105,12 +105,13 @@ class Site:
         until(reached, DEADLINE, f"{' and '.join(points)} are reached")
 
     def until_crashed(self, child: Child) -> int:
-        """The exit code of the child, which has something to do until it ends, and meets a stale writer at times."""
+        """The exit code of the child, which has something to do until it ends, much at times, and a stale writer."""
         polls = count(1)
 
         def ended() -> bool:
             self.send(2)
             if next(polls) % 40 == 0:
+                self.send(CROWD)
                 self.write_beside()
             return child.ended
 
