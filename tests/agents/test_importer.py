@@ -91,6 +91,7 @@ def row(line: int, **changes: str) -> RawRecord:
     return raw_of_line("legacy", "spring", line, json.dumps(fields | changes).encode())
 
 
+@pytest.mark.long
 def test_records_become_machines_once_though_their_worker_dies_and_others_are_set_aside(site: Site) -> None:
     site.start()
     site.bring(*map(row, range(1, RECORDS + 1)))

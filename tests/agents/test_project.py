@@ -223,6 +223,7 @@ async def test_a_checkpoint_beyond_the_topic_is_refused_with_what_to_do(site: Si
     assert "Run: bitcorp views rebuild history" in said["reason"]
 
 
+@pytest.mark.long
 async def test_outcomes_that_expired_unread_leave_no_hole_to_wait_for(site: Site) -> None:
     answers = Answers(0, f"{site.settings.prefix}.outcomes")
     for _ in range(10):

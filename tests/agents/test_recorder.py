@@ -103,6 +103,7 @@ def assert_one_chain(records: Sequence[Record]) -> None:
             chains[record.partition] = linked
 
 
+@pytest.mark.long
 def test_every_outcome_is_recorded_once_though_its_worker_is_killed_in_the_middle(house: House) -> None:
     first = house.start()
     house.answer(3000)
@@ -121,6 +122,7 @@ def test_every_outcome_is_recorded_once_though_its_worker_is_killed_in_the_middl
     assert_one_chain(house.records())
 
 
+@pytest.mark.long
 def test_two_workers_share_the_partitions_and_one_takes_over_what_the_other_leaves(house: House) -> None:
     one = house.start()
     house.answer(200)

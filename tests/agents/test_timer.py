@@ -165,6 +165,7 @@ JOBS = "SELECT count(*) FROM erp.maintenance_jobs"
 BEHIND = "UPDATE erp.plans SET next_due_on = last_due_on"
 
 
+@pytest.mark.long
 async def test_a_plan_that_comes_due_gets_one_job_whatever_becomes_of_the_timers(
     house: House, upstream: Upstream
 ) -> None:

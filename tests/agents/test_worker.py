@@ -348,7 +348,7 @@ def test_a_missing_topic_among_others_is_named(workers: Workers) -> None:
     assert name in worker.said
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_worker_that_is_told_to_stop_finishes_what_it_decided(
     workers: Workers, sender: Upstream, number: signal.Signals
 ) -> None:

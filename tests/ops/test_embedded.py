@@ -273,6 +273,7 @@ def test_starting_what_runs_changes_nothing(stack: Stack) -> None:
     assert (stack.kafka.pid, stack.postgres.pid) == before
 
 
+@pytest.mark.long
 @pytest.mark.servers
 async def test_data_survive_the_kill_of_each_server(tmp_path: Path) -> None:
     with Stack(tmp_path, jars=JARS) as stack:

@@ -174,6 +174,7 @@ async def complaints() -> AsyncIterator[list[str]]:
     asyncio.get_running_loop().set_exception_handler(None)
 
 
+@pytest.mark.long
 async def test_a_process_may_start_before_its_kafka(
     own_kafka: Kafka, mortal: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +192,7 @@ async def test_a_process_may_start_before_its_kafka(
     assert await commands_in(mortal) == [command()]
 
 
+@pytest.mark.long
 async def test_what_fails_while_kafka_is_away_is_not_sent_later(
     own_kafka: Kafka, mortal: Settings, complaints: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +215,7 @@ async def test_what_fails_while_kafka_is_away_is_not_sent_later(
     assert complaints == []
 
 
+@pytest.mark.long
 async def test_a_short_outage_is_waited_out_and_nothing_is_doubled(
     own_kafka: Kafka, mortal: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
