@@ -5,7 +5,8 @@ BITCORP = $(PY) -m ops.main
 READY = .venv/.ready
 # Tests on real servers wait most of the time: three processes, each with servers of its own, keep two cores busy.
 IN_PARALLEL = -n 3 --dist worksteal
-QUICKLY = $(PY) -m pytest -p no:schemathesis -m "not servers and not slow and not long and not thorough"
+# Without plugins that these tests do not need.
+QUICKLY = $(PY) -m pytest -p no:schemathesis -p no:anyio -p no:logging -m "not servers and not slow and not long and not thorough"
 # Tests of what runs as processes.
 RUNNING = tests/agents tests/api tests/ops tests/topics
 SEED = 1

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,15 @@ CLIENTS = {"AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient", "Admin
 GIVEN = ("for_aiokafka(", "for_librdkafka(", "**self._client")
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Read once for all tests."""
+    return ast.parse(path.read_text())
+
+
 def clients(path: Path) -> Iterator[str]:
     """The calls that make a client of Kafka, as source text."""
-    calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    calls = (node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call))
     return (ast.unparse(call) for call in calls if getattr(call.func, "id", "") in CLIENTS)
 
 
@@ -108,7 +115,7 @@ def modules(room: str) -> Iterator[Path]:
 
 @pytest.mark.parametrize("path", [path for room in ROOMS for path in modules(room)], ids=lambda path: path.stem)
 def test_a_module_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert ast.get_docstring(parsed(path))
 
 
 def public(tree: ast.Module) -> Iterator[ast.ClassDef | ast.FunctionDef]:
@@ -126,7 +133,7 @@ def is_obvious(node: ast.ClassDef | ast.FunctionDef) -> bool:
 
 @pytest.mark.parametrize("path", list(modules("domain")), ids=lambda path: path.stem)
 def test_what_is_public_in_the_domain_says_what_it_is_for_where_that_is_not_obvious(path: Path) -> None:
-    nodes = public(ast.parse(path.read_text()))
+    nodes = public(parsed(path))
     assert [node.name for node in nodes if not is_obvious(node) and not ast.get_docstring(node)] == []
 
 
