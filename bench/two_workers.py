@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from itertools import islice
 from statistics import median
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from agents.decide import group_of
@@ -54,5 +55,10 @@ async def all_have_partitions(settings: Settings, workers: int) -> None:
 
 
 def _with_partitions(admin: AdminClient, group: str) -> int:
-    described = admin.describe_consumer_groups([group])[group].result()
+    try:
+        described = admin.describe_consumer_groups([group])[group].result()
+    except KafkaException as fault:
+        if fault.args[0].code() != KafkaError.COORDINATOR_LOAD_IN_PROGRESS:
+            raise
+        return 0  # the broker has just started
     return sum(bool(member.assignment.topic_partitions) for member in described.members)
