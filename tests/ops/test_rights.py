@@ -87,6 +87,7 @@ def operator(broker: Guarded) -> Settings:
     return broker.opened(PREFIX)
 
 
+@pytest.mark.long
 @pytest.mark.servers
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_process_can_do_what_the_catalogue_says_and_nothing_else(
@@ -107,6 +108,7 @@ async def test_analytics_read_in_groups_of_their_own_name_and_in_no_other(broker
     assert isinstance(await hand.joins("erp-lanes", "erp.events"), GroupAuthorizationFailedError)
 
 
+@pytest.mark.long
 @pytest.mark.servers
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("upstream", "analytics")])
 def test_every_process_of_ours_can_compare_the_topics_with_the_catalogue(
@@ -160,6 +162,7 @@ def test_an_operator_needs_a_certificate_that_the_broker_believes(broker: Guarde
 # --- applied ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.servers
 def test_rights_are_given_once_and_what_is_too_much_is_taken(broker: Guarded) -> None:
     operator = broker.operator(prefix="north")
@@ -193,6 +196,7 @@ def grant(operator: Settings, user: str, topic: str, permission: AclPermissionTy
         admin.create_acls([binding])[binding].result(30)
 
 
+@pytest.mark.long
 @pytest.mark.servers
 def test_the_shell_makes_keys_gives_rights_and_shows_them(broker: Guarded, bitcorp: Shell, tmp_path: Path) -> None:
     operator = broker.operator(prefix="south", database="postgresql://nobody@127.0.0.1:1/none")
@@ -224,6 +228,7 @@ def test_the_shell_makes_keys_gives_rights_and_shows_them(broker: Guarded, bitco
         assert "write NAME=KIND" in said.text
 
 
+@pytest.mark.long
 @pytest.mark.servers
 @pytest.mark.parametrize("words", [("worker", "lanes"), ("api",), ("doctor",), ("tail", "events")], ids=" ".join)
 def test_a_process_with_a_wrong_password_says_so_and_does_not_start(

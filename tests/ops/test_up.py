@@ -101,6 +101,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     running_stack.end(signal.SIGTERM)
 
 
+@pytest.mark.long
 def test_what_is_printed_works_in_another_shell(shared: Up, bitcorp: Shell) -> None:
     lines = [line.strip() for line in shared.said.splitlines()]
     commands = lines[lines.index("Try next, in another shell:") + 1 :]
@@ -114,6 +115,7 @@ def test_what_is_printed_works_in_another_shell(shared: Up, bitcorp: Shell) -> N
     assert [item["company_id"] for item in json.loads(companies.stdout)["items"]] == ["acme"]
 
 
+@pytest.mark.long
 def test_a_second_one_in_the_same_directory_is_refused(shared: Up, tmp_path: Path) -> None:
     second = start("up", log=tmp_path / "log", DIRECTORY=str(shared.directory), API_PORT="0", JARS=JARS)
     assert second.wait(PATIENCE_SECONDS) == 1
