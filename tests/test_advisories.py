@@ -52,6 +52,7 @@ def test_packages_that_the_service_does_not_know_are_said_not_to_be_checked(
     assert outcome(advisories, monkeypatch, "", SKIPPED, FAULTY) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("command", "said"),
     [("import time; time.sleep(60)", "no answer within 1 s"), ("raise OSError('nobody there')", "nobody there")],

@@ -53,6 +53,7 @@ def clients(path: Path) -> Iterator[str]:
     return (ast.unparse(call) for call in calls if getattr(call.func, "id", "") in CLIENTS)
 
 
+@pytest.mark.thorough
 def test_every_client_of_kafka_is_made_with_what_the_settings_say_of_access() -> None:
     made = {str(path): list(clients(path)) for room in ROOMS for path in modules(room)}
     assert sum(map(len, made.values())) >= 10

@@ -13,6 +13,7 @@ from tests.api.test_commands import records
 from topics.provision import create_topics
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX-Half: "])
 async def test_a_connection_whose_headers_do_not_arrive_is_closed(
     door: Api, monkeypatch: pytest.MonkeyPatch, sent: bytes
@@ -22,6 +23,7 @@ async def test_a_connection_whose_headers_do_not_arrive_is_closed(
         assert await answer_to(port, sent) == b""
 
 
+@pytest.mark.thorough
 async def test_a_body_that_does_not_arrive_is_not_waited_for(door: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.door.BODY_SECONDS", 0.3)
     token = door.user("ann").token

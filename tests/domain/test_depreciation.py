@@ -474,6 +474,7 @@ def test_posting_period_by_period_follows_the_schedule(terms: Terms) -> None:
     assert whole_life(Account.of(terms)) == list(schedule(terms))
 
 
+@pytest.mark.thorough
 @for_all(any_terms(), st.integers(0, 30))
 def test_a_revision_that_changes_nothing_keeps_what_is_posted_and_the_length_of_life(
     terms: Terms, periods: int
@@ -485,6 +486,7 @@ def test_a_revision_that_changes_nothing_keeps_what_is_posted_and_the_length_of_
     assert sum(entry.amount for entry in whole_life(after)) == before.value - terms.salvage.decimal
 
 
+@pytest.mark.thorough
 @for_all(any_terms(), st.integers(0, 30), st.integers(0, 240), st.fractions(0, 1))
 def test_after_a_revision_the_rest_is_charged_over_the_life_that_is_left(
     terms: Terms, periods: int, more_months: int, share: Any
@@ -501,6 +503,7 @@ def test_after_a_revision_the_rest_is_charged_over_the_life_that_is_left(
         assert entries[0].month == number_of(before.posted) + terms.step
 
 
+@pytest.mark.thorough
 @for_all(any_terms(), st.integers(0, 30), st.integers(-40, 4_000), st.integers(0, 800), st.integers(0, 4))
 def test_a_sale_that_came_to_nothing_changes_when_a_life_is_charged_and_not_what(
     terms: Terms, periods: int, days: int, later: int, meanwhile: int

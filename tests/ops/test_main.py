@@ -37,6 +37,7 @@ def test_every_command_can_be_imported_and_has_a_help_page(bitcorp: Shell, name:
     assert f"Usage: bitcorp {name}" in said.text
 
 
+@pytest.mark.thorough
 def test_the_help_page_needs_no_library_that_is_slow_to_import() -> None:
     code = f"""if True:
         import contextlib, sys
@@ -62,6 +63,7 @@ def test_a_closed_pipe_ends_the_output_quietly() -> None:
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.thorough
 def test_settings_lists_all_variables_with_their_meaning() -> None:
     words = (sys.executable, "-m", "ops.main", "settings")
     wide = environment() | {"COLUMNS": "1000"}  # so that no cell breaks into several lines

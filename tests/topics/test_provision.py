@@ -156,6 +156,7 @@ def test_a_small_packed_batch_cannot_bring_a_command_too_large_for_a_lane(settin
 # --- without Kafka --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("ask", [create_topics, compare, require, lambda settings: topic_id(settings, "erp.commands")])
 def test_without_kafka_it_says_so(ask: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provision, "REQUEST_SECONDS", 0.3)

@@ -136,6 +136,7 @@ async def until_ready(found: Publisher) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.thorough
 async def test_where_no_kafka_answers_a_message_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher, "SEND_SECONDS", 0.3)
     found = Publisher(Settings(kafka=NOWHERE))

@@ -5,6 +5,8 @@ import sys
 import time
 from textwrap import dedent
 
+import pytest
+
 from ops.fire.jumping import JUMP, JUMPS
 
 TELL = dedent("""
@@ -18,6 +20,7 @@ TELL = dedent("""
 HOUR = 3600
 
 
+@pytest.mark.thorough
 def test_the_time_of_day_jumps_ahead_behind_and_back_and_what_takes_a_second_still_does() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", TELL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -21,6 +21,7 @@ def told(seed: int, count: int = 3000, **shares: float) -> list[Order]:
     return list(islice(chain(story.openings(), story), count))
 
 
+@pytest.mark.thorough
 def test_the_same_seed_tells_the_same_story_and_another_tells_another() -> None:
     assert told(7) == told(7)
     assert told(7) != told(8)
@@ -44,6 +45,7 @@ def test_what_is_sent_again_is_the_same_and_what_is_another_payload_has_the_same
     assert all(first[other.id].fingerprint != other.fingerprint for other in others)
 
 
+@pytest.mark.thorough
 def test_good_and_refused_commands_can_be_read_as_they_were_meant() -> None:
     for order in told(5):
         if not order.spoiled:
