@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from ops.console import err, plain
-from topics.garbage import collect_rarely
 
 #: Name, where it is, group, and the line that `bitcorp --help` shows.
 COMMANDS = (
@@ -65,7 +64,6 @@ def make_app(used: str | None = None) -> App:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. Exit codes: 0 done, 1 a fault that the text explains, 2 wrong arguments, 130 Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    collect_rarely()  # looking for garbage is a tenth of importing a command's modules
     try:
         make_app(given[0] if given else None)(given, exit_on_error=False)
     except CycloptsError:
