@@ -54,20 +54,20 @@ fast-others: $(READY)
 lint: $(READY) ## Check style, types, which room imports which, that no secret is in the tree, known faults of packages.
 	@$(MAKE) --no-print-directory --jobs=2 types style rooms secrets advisories
 
-types:
+types: $(READY)
 	@$(PY) -m mypy
 
-style:
+style: $(READY)
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
 
-rooms:
+rooms: $(READY)
 	@.venv/bin/lint-imports
 
-secrets:
+secrets: $(READY)
 	@$(PY) .ci/secrets.py
 
-advisories:
+advisories: $(READY)
 	@$(PY) .ci/advisories.py
 
 format: $(READY) ## Bring the code into the one style.
